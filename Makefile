@@ -1,0 +1,69 @@
+# Needs Python ≥ 3.10, make and a package index. `make help` lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+BUNDLED := edgecl/backbones/efficientnet-lite0
+# dev holds all that demo needs, so whoever has installed it is not asked to install again.
+DEMO_READY := $(VENV)/.installed-demo
+DEV_READY := $(VENV)/.installed-dev
+
+.PHONY: help demo test lint check bench wheel check-wheel clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "  PYTHON=python3.12 chooses the interpreter of a new $(VENV); ARGS=… are passed on by demo, test and bench"
+
+$(BIN)/python:
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and f"found Python {sys.version.split()[0]}, expected 3.10 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(DEMO_READY): pyproject.toml | $(BIN)/python
+	@echo "installing edgecl[train,demo], which takes some minutes once"
+	@$(PIP) install -e '.[train,demo]'
+	@touch $@
+
+$(DEV_READY): pyproject.toml | $(BIN)/python
+	@echo "installing edgecl[dev], which takes some minutes once"
+	@$(PIP) install -e '.[dev]'
+	@touch $(DEMO_READY) $@
+
+demo: $(DEMO_READY) ## teach a camera; without one, sample photographs. ARGS=--script runs it unattended
+	@$(BIN)/edgecl demo $(ARGS)
+
+test: $(DEV_READY) ## run all tests with coverage
+	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+
+lint: $(DEV_READY) ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+check: lint test ## all that has to pass before a change goes in
+
+bench: $(DEV_READY) ## run every benchmark; figures go to benchmarks/results/
+	@set -e; for script in benchmarks/*.py; do \
+		[ -e "$$script" ] || { echo "found no benchmarks/*.py"; exit 1; }; \
+		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); \
+	done
+
+# A backbone is exported once; what it is made of does not change with our code's every change. `make clean` removes it.
+$(BUNDLED)/manifest.json: | $(DEMO_READY)
+	@rm -rf $(BUNDLED)
+	@$(BIN)/edgecl export --backbone efficientnet-lite0 --out $(BUNDLED)
+
+wheel: $(BUNDLED)/manifest.json ## build dist/edgecl-….whl with the backbone in it, all that a device needs
+	@rm -rf dist
+	@$(PIP) wheel --no-deps --wheel-dir dist .
+	@ls -l dist/*.whl
+
+check-wheel: wheel ## install that wheel alone in a new environment, without torch, and teach and predict there
+	@$(PYTHON) deploy/check_wheel.py dist/*.whl
+
+clean: ## remove what was built, but for .venv
+	@rm -rf dist build $(BUNDLED) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,184 @@
+"""ONNX Runtime sessions for trunk and tail: picture → latent → embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.config import BackboneSettings
+from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, ConfigRefused, FrameUnusable
+from edgecl.manifest import BackboneManifest, InputSpec, read_manifest, read_verified
+from edgecl.types import Embedding, Latent
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+BATCH = 16  # pictures in one run: enough to keep the cores busy, little enough for 1 GB boards
+
+
+def preprocess(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
+    """uint8 (H, W, 3) BGR → uint8 (S, S, 3) RGB: the middle square, resized by area averaging.
+
+    Raises:
+        FrameUnusable: not a colour picture of bytes.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        raise FrameUnusable(
+            f"found a picture of shape {image.shape} and type {image.dtype}, expected (height, width, 3) of uint8"
+        )
+    height, width = image.shape[:2]
+    side = max(1, round(min(height, width) * spec.crop))
+    top, left = (height - side) // 2, (width - side) // 2
+    square = image[top : top + side, left : left + side]
+    small = cv2.resize(square, (spec.size, spec.size), interpolation=cv2.INTER_AREA)
+    return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # OpenCV's stubs say any number
+
+
+class Backbone:
+    """Tail ∘ trunk, in one precision, verified against the digests of its manifest when loaded.
+
+    Attributes:
+        manifest: what it is.
+        precision: 'int8' or 'fp32'.
+        trunk_digest: sha256 of the trunk; latents of other trunks must not be mixed in.
+        tail_digest: sha256 of the tail; embeddings of other tails must not be mixed in.
+    """
+
+    def __init__(self, folder: Path, settings: BackboneSettings | None = None) -> None:
+        """Load from `folder`.
+
+        Raises:
+            BackboneMissing: no manifest, or not in this precision.
+            BackboneDamaged: a file differs from its digest, or is no graph of the declared shape.
+            ConfigRefused: the provider is not available.
+        """
+        settings = settings or BackboneSettings()
+        self.manifest: BackboneManifest = read_manifest(folder)
+        self.precision = settings.precision
+        graphs = self.manifest.graphs.get(settings.precision)
+        if graphs is None:
+            raise BackboneMissing(
+                f"found {', '.join(self.manifest.graphs)} in {folder}, expected {settings.precision}; "
+                "choose another precision or export the backbone again"
+            )
+        self._code = graphs.latent
+        self._trunk = open_session(read_verified(folder, graphs.trunk), settings)
+        self._tail = open_session(read_verified(folder, graphs.tail), settings)
+        self.provider: str = self._trunk.get_providers()[0]
+        self.trunk_digest = graphs.trunk.sha256
+        self.tail_digest = graphs.tail.sha256
+        _check_shape(self._trunk.get_outputs()[0], self.manifest.latent_shape, folder)
+        _check_shape(self._tail.get_outputs()[0], (self.manifest.dimension,), folder)
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of an embedding."""
+        return self.manifest.dimension
+
+    @property
+    def latents_are_exact(self) -> bool:
+        """Whether keeping a latent loses nothing: the int8 trunk gives the very codes that are kept."""
+        return self._code is not None
+
+    def prepare(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """uint8 (H, W, 3) BGR → uint8 (S, S, 3) RGB, the trunk's input."""
+        return preprocess(image, self.manifest.input)
+
+    def activations(self, prepared: NDArray[np.uint8]) -> NDArray[Any]:
+        """Prepared pictures (N, S, S, 3) → the trunk's output (N, C, h, w), int8 or float32 as the precision says."""
+        result: NDArray[Any] = self._trunk.run(None, {self._trunk.get_inputs()[0].name: prepared})[0]
+        return result
+
+    def embed_activations(self, activations: NDArray[Any]) -> NDArray[np.float32]:
+        """The trunk's output (N, C, h, w) → embeddings float32 (N, D).
+
+        Raises:
+            FrameUnusable: the network's numbers are not finite.
+        """
+        vectors: NDArray[np.float32] = self._tail.run(None, {self._tail.get_inputs()[0].name: activations})[0]
+        if not np.isfinite(vectors).all():
+            raise FrameUnusable("found numbers that are not finite in the network's output; the frame was not used")
+        return vectors
+
+    def see(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], Embedding]:
+        """One picture uint8 (H, W, 3) BGR → its activation (1, C, h, w), for `latent`, and its embedding."""
+        activation = self.activations(self.prepare(image)[None])
+        return activation, Embedding(self.embed_activations(activation)[0], self.tail_digest)
+
+    def embed_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Pictures uint8 (H, W, 3) BGR of any sizes → embeddings float32 (N, D)."""
+        parts = [np.empty((0, self.dimension), np.float32)]
+        for start in range(0, len(images), BATCH):
+            prepared = np.stack([self.prepare(image) for image in images[start : start + BATCH]])
+            parts.append(self.embed_activations(self.activations(prepared)))
+        return np.concatenate(parts)
+
+    def latent(self, activation: NDArray[Any]) -> Latent:
+        """An activation (1, C, h, w) in the form in which the memory keeps it."""
+        if self._code is None:
+            return Latent.quantise(activation[0])
+        return Latent(activation[0], self._code.scale, self._code.zero_point)
+
+    def embed(self, latents: Sequence[Latent]) -> NDArray[np.float32]:
+        """Latents of this trunk → embeddings float32 (N, D). What the memory holds is embedded this way alone.
+
+        Raises:
+            BackboneMismatch: a latent has another shape or another code than this trunk's.
+        """
+        parts = [np.empty((0, self.dimension), np.float32)]
+        for start in range(0, len(latents), BATCH):
+            chunk = latents[start : start + BATCH]
+            for latent in chunk:
+                self._check_latent(latent)
+            stacked = np.stack([latent.real() if self._code is None else latent.codes for latent in chunk])
+            parts.append(self.embed_activations(stacked))
+        return np.concatenate(parts)
+
+    def _check_latent(self, latent: Latent) -> None:
+        code = self._code
+        if latent.codes.shape != self.manifest.latent_shape or (
+            code is not None and (latent.scale, latent.zero_point) != (code.scale, code.zero_point)
+        ):
+            raise BackboneMismatch(
+                f"found a latent of shape {latent.codes.shape} and scale {latent.scale:g}, expected "
+                f"{self.manifest.latent_shape} in the code of this trunk; it was made by another backbone"
+            )
+
+
+def open_session(model: bytes, settings: BackboneSettings) -> ort.InferenceSession:
+    """A session over a graph of ours.
+
+    Raises:
+        ConfigRefused: the provider is not available.
+        BackboneDamaged: the runtime cannot load the graph.
+    """
+    import onnxruntime as ort
+
+    if settings.provider not in ort.get_available_providers():
+        raise ConfigRefused(
+            f"found provider {settings.provider!r} in the settings, expected one of "
+            f"{', '.join(ort.get_available_providers())}; change it or install the runtime for your accelerator"
+        )
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    # Two sessions take turns on the same cores: a pool that spins while it waits would steal them from the other.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        # From bytes: the runtime then refuses every reference to files outside the graph.
+        return ort.InferenceSession(model, options, providers=[settings.provider])
+    except Exception as error:  # the runtime's errors share no public class
+        raise BackboneDamaged(f"ONNX Runtime {ort.__version__} could not load the graph: {error}") from error
+
+
+def _check_shape(output: Any, expected: tuple[int, ...], folder: Path) -> None:
+    if tuple(output.shape[1:]) != expected:
+        raise BackboneDamaged(
+            f"found a graph in {folder} with output {output.shape[1:]}, its manifest declares {list(expected)}; "
+            "export the backbone again"
+        )

@@ -1,0 +1,102 @@
+"""Cameras: one file for each form of address, found by itself.
+
+A file in this folder becomes a camera by having
+
+* `FORM`: how its addresses look, for people,
+* `accepts(url) -> bool`: whether an address is one of them; quick, and opens nothing,
+* `is_live(url) -> bool`: whether frames come in real time whether or not someone looks,
+* `frames(url, settings)`: a generator of `Frame`, or another iterator with `close()`, which releases the device.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from typing import Protocol, cast
+
+from edgecl.config import CameraSettings
+from edgecl.errors import CameraUnavailable
+from edgecl.types import Frame
+
+_SECRET = re.compile(
+    r"(?i)([?&;][^=&;#]*(?:pass|pwd|psw|user|usr|login|token|key|secret|auth|sig|sess)[^=&;#]*=)[^&;#]*"
+)
+_ACCOUNT = re.compile(r"(?s)^([a-zA-Z][a-zA-Z0-9+.-]*://).*@")
+
+
+class Frames(Protocol):
+    """Frames in order; every generator of frames is one."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+    def __next__(self) -> Frame: ...
+
+    def close(self) -> None:
+        """Release the device."""
+
+
+class Scheme(Protocol):
+    """What a file of this folder has to have."""
+
+    FORM: str
+
+    def accepts(self, url: str) -> bool:
+        """Whether `url` is one of its addresses."""
+
+    def is_live(self, url: str) -> bool:
+        """Whether its frames come in real time."""
+
+    def frames(self, url: str, settings: CameraSettings) -> Frames:
+        """Open it."""
+
+
+@functools.cache
+def schemes() -> dict[str, Scheme]:
+    """Every camera file of this folder, by name."""
+    modules = {
+        found.name: importlib.import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)
+    }
+    return {name: cast(Scheme, module) for name, module in sorted(modules.items()) if hasattr(module, "accepts")}
+
+
+def open_camera(url: str, settings: CameraSettings) -> Frames:
+    """The frames of the camera, file or folder at `url`, in order; nothing is opened before the first is asked for.
+
+    Use it with `contextlib.closing`. For a live camera see also `edgecl.cameras.newest.NewestFrame`.
+
+    Raises:
+        CameraUnavailable: no file of this folder knows the address; or, on the first frame, it could not be opened.
+        CameraStalled: on a later frame, it stopped delivering (cameras that can be opened anew are, without end).
+        ImageRefused: on the first frame, the address is that of one image, which is none.
+    """
+    return _scheme(url).frames(url, settings)
+
+
+def is_live(url: str) -> bool:
+    """Whether frames come in real time, so that only the newest is worth looking at.
+
+    Raises:
+        CameraUnavailable: no file of this folder knows the address.
+    """
+    return _scheme(url).is_live(url)
+
+
+def redact(url: str) -> str:
+    """`url` without account, password and the like, for logs and messages.
+
+    When in doubt it hides more: passwords may hold any character, so all up to the last @ goes.
+    """
+    return _SECRET.sub(r"\1***", _ACCOUNT.sub(r"\1***@", url))
+
+
+def _scheme(url: str) -> Scheme:
+    for scheme in schemes().values():
+        if scheme.accepts(url):
+            return scheme
+    forms = "; ".join(scheme.FORM for scheme in schemes().values())
+    raise CameraUnavailable(
+        f"found no camera, file or folder {redact(url)!r}, expected one of: {forms}; check the address or the path"
+    )

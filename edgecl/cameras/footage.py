@@ -1,0 +1,53 @@
+"""A bounded piece of what a source shows: so many frames, so many seconds, every how many-th."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+
+from edgecl.cameras import is_live, open_camera
+from edgecl.cameras.newest import NewestFrame
+from edgecl.cameras.paths import local_path
+from edgecl.config import CameraSettings
+from edgecl.types import Frame
+
+
+def ends(url: str) -> bool:
+    """Whether the source comes to an end by itself: a file, a folder or standard input."""
+    return url == "-" or local_path(url) is not None
+
+
+def footage(
+    url: str, settings: CameraSettings, limit: int | None = None, seconds: float | None = None, every: int = 1
+) -> Generator[Frame, None, None]:
+    """Frames of the camera, file or folder at `url`; of a live one always the newest.
+
+    Args:
+        url: see `edgecl.cameras`.
+        settings: the time-outs.
+        limit: at most so many frames.
+        seconds: at most so long from the first frame on; in a recording it is the recording's time that counts.
+        every: 3 for every third frame.
+
+    Raises:
+        CameraUnavailable, CameraStalled, ImageRefused: see `open_camera`.
+    """
+    source = open_camera(url, settings)
+    given = 0
+    first: Frame | None = None
+    with contextlib.closing(NewestFrame(source, settings) if is_live(url) else source) as frames:
+        for number, frame in enumerate(frames):
+            first = first or frame
+            if seconds is not None and _elapsed_s(first, frame) >= seconds:
+                return
+            if number % every == 0:
+                yield frame
+                given += 1
+                if given == limit:
+                    return
+
+
+def _elapsed_s(first: Frame, frame: Frame) -> float:
+    """Stills have a name each, and the times of their files say nothing of how long looking at them took."""
+    recorded = first.camera == frame.camera
+    return frame.taken_at - first.taken_at if recorded else frame.monotonic - first.monotonic

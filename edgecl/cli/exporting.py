@@ -1,0 +1,160 @@
+"""Making the backbone, once; and taking what was learned elsewhere as one ONNX file."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgecl.cli.options import HomeOption, JsonOption
+from edgecl.cli.terminal import Terminal, columns, size
+
+if TYPE_CHECKING:
+    from edgecl.home import Home
+    from edgecl.workstation.delivery import Delivery
+
+BACKBONE = "efficientnet-lite0"
+EXPORTED_STEPS = 8  # that the export tells of, roughly
+
+commands = typer.Typer()
+head = typer.Typer(help="Take the learned head elsewhere.", no_args_is_help=True)
+commands.add_typer(head, name="head")
+
+
+@commands.command("export")
+def export_backbone(
+    backbone: Annotated[
+        str, typer.Option(metavar="NAME", help="efficientnet-lite0, -lite1, -lite2, or onnx:FILE of any classifier.")
+    ] = BACKBONE,
+    calibrate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Pictures to calibrate int8 on; else sample photographs.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder, instead of the home.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Even if what was taught can then not be read.")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make the backbone, once.
+
+    From its published weights, on a machine with edgecl[train]; into the home, where it becomes the active one.
+    """
+    from edgecl.home import Home
+
+    place = Home.at(home)
+    terminal = Terminal(as_json)
+    delivery = _deliver(place, terminal, backbone, calibrate, out, force)
+    record = {"folder": str(delivery.folder), "replaced": delivery.replaced, "parity": delivery.parity}
+    terminal.answer({"backbone": delivery.manifest.name} | record, _text(delivery))
+
+
+@head.command("export")
+def export_learned_head(
+    out: Annotated[Path | None, typer.Argument(metavar="OUT.onnx", help="The file to write.")] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Compare it with the live path on the memory's pictures.")
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write backbone and head as one ONNX file: picture (uint8, RGB, any size) → probabilities.
+
+    With --verify and no OUT the file is only tried, not kept.
+    """
+    from edgecl.home import Home
+
+    if out is None and not verify:
+        raise typer.BadParameter("name the file to write, or use --verify", param_hint="OUT.onnx")
+    _import_workstation()
+    from edgecl.workstation.delivery import export_learned, verify_learned
+
+    terminal = Terminal(as_json)
+    record: dict[str, Any] = {"file": str(out) if out else None}
+    lines = []
+    with tempfile.TemporaryDirectory() as folder, Home.at(home).learner(writable=False) as learner:
+        file = out or Path(folder) / "head.onnx"
+        metadata = export_learned(learner, file)
+        record |= {"bytes": file.stat().st_size, "metadata": metadata}
+        lines.append(f"{out or 'the file'}: {size(file.stat().st_size)}, classes {metadata['labels']}")
+        if verify:
+            with terminal.progress("comparing with the live path"):
+                report = verify_learned(learner, file)
+            record["verified"] = dataclasses.asdict(report)
+            lines.append(
+                f"compared on {report.pictures} pictures: same class for {100 * report.label_agreement:.1f} %, "
+                f"probabilities within {report.probability_max_abs:.2g}"
+            )
+    terminal.answer(record, "\n".join(lines))
+
+
+def ensure_backbone(place: Home, terminal: Terminal) -> None:
+    """Export the default backbone where the home has none and none came with the wheel.
+
+    Raises:
+        ExtraMissing: it cannot be made here.
+    """
+    from edgecl.errors import BackboneMissing
+    from edgecl.releases import current
+
+    try:
+        current(place.folder)
+    except BackboneMissing:
+        terminal.note(f"no backbone in {place.folder} yet: making {BACKBONE}, which takes a minute, once")
+        terminal.note(_text(_deliver(place, terminal, BACKBONE)))
+
+
+def _deliver(
+    place: Home,
+    terminal: Terminal,
+    backbone: str,
+    calibrate: Path | None = None,
+    out: Path | None = None,
+    force: bool = False,
+) -> Delivery:
+    _import_workstation()
+    from edgecl.workstation.delivery import export_into, export_to
+    from edgecl.workstation.export import pictures_in
+
+    calibration = None if calibrate is None else pictures_in(calibrate)
+    with terminal.progress(f"exporting {backbone}") as step:
+        if out is not None:
+            return export_to(out, backbone, calibration, lambda text: step(now=text))
+        return export_into(place, backbone, calibration, force, lambda text: step(now=text))
+
+
+def _import_workstation() -> None:
+    """Say what to install where the workstation's part cannot be imported.
+
+    Raises:
+        ExtraMissing: PyTorch or ONNX is not installed.
+    """
+    from edgecl.errors import ExtraMissing
+
+    try:
+        import edgecl.workstation.export
+        import edgecl.workstation.head_export  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise ExtraMissing(f"this command (it found no {error.name})", "train") from error
+
+
+def _text(delivery: Delivery) -> str:
+    manifest = delivery.manifest
+    rows = [
+        (
+            precision,
+            f"{figures['cosine_mean']:.4f}",
+            f"{figures['cosine_min']:.4f}",
+            f"{100 * figures['class_agreement']:.1f} %",
+            f"{figures['trunk_ms'] + figures['tail_ms']:.1f} ms",
+            size(manifest.graphs[precision].trunk.bytes + manifest.graphs[precision].tail.bytes),  # type: ignore[index]
+        )
+        for precision, figures in delivery.parity.items()
+    ]
+    titles = ("precision", "mean cosine", "least cosine", "same nearest class", "a picture", "size")
+    replaced = "" if delivery.replaced is None else f", in the place of {delivery.replaced}"
+    return (
+        f"{manifest.name}: {delivery.folder}{replaced}\n"
+        f"compared with the original network:\n{columns(titles, rows, right=range(1, len(titles)))}"
+    )

@@ -1,0 +1,56 @@
+"""What a home holds, and whether this machine is fit to run it."""
+
+from __future__ import annotations
+
+import typer
+
+from edgecl.cli.options import HomeOption, JsonOption
+from edgecl.cli.terminal import Terminal, moment, plural, size
+
+commands = typer.Typer()
+
+
+@commands.command()
+def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Show what the home holds."""
+    from edgecl.cli.teaching import change_text
+    from edgecl.home import Home
+    from edgecl.overview import status as look
+    from edgecl.records import of_status
+
+    found = look(Home.at(home))
+    backbone = "none; run: edgecl export"
+    if found.backbone is not None:
+        backbone = f"{found.backbone} in {found.precision}, release {found.release}"
+    head = "up to date" if found.head_is_current else "behind the memory; the next command that writes brings it up"
+    last = found.last_lesson
+    lines = (
+        ("home", str(found.home)),
+        ("backbone", backbone),
+        ("memory", f"{plural(found.classes, 'class')}, {plural(found.examples, 'example')}, {size(found.bytes)}"),
+        ("revision", f"{found.revision}, head {head}"),
+        ("for review", plural(found.reviews, "frame")),
+        ("last lesson", "none" if last is None else f"{moment(last.taken_at)}, {change_text(last)}"),
+    )
+    Terminal(as_json).answer(of_status(found), "\n".join(f"{name:<12} {what}" for name, what in lines))
+
+
+@commands.command()
+def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Check the machine, the backbone and the memory.
+
+    Status 1 if anything fails. Nothing that was taught is changed.
+    """
+    from edgecl.config import default_home
+    from edgecl.doctor import examine
+    from edgecl.records import of_finding
+
+    terminal = Terminal(as_json)
+    failed = 0
+    for finding in examine(home or default_home()):
+        remedy = f"\n{'':22}→ {finding.remedy}" if finding.remedy else ""
+        terminal.answer(of_finding(finding), f"{finding.state:<5} {finding.check:<15} {finding.found}{remedy}")
+        failed += finding.state == "fail"
+    if failed:
+        terminal.note(f"edgecl: {plural(failed, 'check')} failed; see the lines that begin with fail")
+        raise typer.Exit(1)

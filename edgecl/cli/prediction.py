@@ -1,0 +1,142 @@
+"""Saying what is in pictures, and the frames that were kept because the answer was uncertain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgecl.cli.options import HomeOption, JsonOption
+from edgecl.cli.terminal import Terminal, columns, moment, plural, share
+
+if TYPE_CHECKING:
+    from edgecl.types import Frame, Prediction
+
+commands = typer.Typer()
+review = typer.Typer(help="Look through uncertain frames.", invoke_without_command=True)
+commands.add_typer(review, name="review")
+
+
+@commands.command()
+def predict(
+    src: Annotated[list[str], typer.Argument(metavar="SRC...", help="Cameras, videos, folders, images, or -.")],
+    smooth: Annotated[bool, typer.Option(help="Judge a frame in the light of the last ones of its stream.")] = True,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many frames of each source.")] = None,
+    every: Annotated[int, typer.Option(min=1, help="Only every so many-th frame.")] = 1,
+    review: Annotated[bool, typer.Option("--review", help="Keep uncertain frames, see: edgecl review")] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what is in pictures, videos or cameras.
+
+    A camera goes on until Ctrl-C. Without --review it also works beside a process that teaches.
+    """
+    from edgecl.cameras.footage import footage
+    from edgecl.errors import CameraError, InputRefused
+    from edgecl.home import Home
+    from edgecl.records import of_prediction
+
+    terminal = Terminal(as_json)
+    place = Home.at(home)
+    refused = False
+    with place.learner(writable=review) as learner:
+        for url in src:
+            answers: Counter[str] = Counter()
+            try:
+                for frame in footage(url, place.settings.camera, limit, every=every):
+                    prediction = learner.predict(frame, smooth)
+                    kept = {"review": learner.note_uncertain(frame)} if review else {}
+                    terminal.answer(of_prediction(frame, prediction) | kept, _text(frame, prediction))
+                    answers[prediction.label or "unknown"] += 1
+            except (CameraError, InputRefused) as error:  # the other sources may be sound
+                terminal.note(f"edgecl: {error}")
+                refused = True
+            except KeyboardInterrupt:  # the usual end of a camera
+                _sum_up(terminal, url, answers)
+                raise
+            _sum_up(terminal, url, answers)
+    if refused:
+        raise typer.Exit(1)
+
+
+@review.callback()
+def default(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """Look through uncertain frames.
+
+    They are kept by `edgecl predict --review`. Alone the same as `edgecl review list`.
+    """
+    if context.invoked_subcommand is None:
+        list_reviews(home, as_json)
+
+
+@review.command("list")
+def list_reviews(home: HomeOption = None, as_json: JsonOption = False) -> None:
+    """List the frames that wait for a person, the oldest first."""
+    from edgecl.home import Home
+    from edgecl.records import of_review
+
+    with Home.at(home).store(writable=False) as store:
+        frames = store.reviews()
+    rows = [
+        (
+            str(one.id),
+            moment(one.taken_at),
+            one.guess or "–",
+            share(one.probability),
+            f"{one.unknown_score:.2f}",
+            one.camera,
+        )
+        for one in frames
+    ]
+    titles = ("frame", "taken", "guess", "probability", "unknown", "source")
+    text = columns(titles, rows, right=(0, 3, 4)) if rows else "no frame waits for review"
+    Terminal(as_json).answers([of_review(frame) for frame in frames], text)
+
+
+@review.command("label")
+def label_review(
+    frame: Annotated[int, typer.Argument(metavar="ID", help="Number of the frame, see: edgecl review")],
+    label: Annotated[str, typer.Argument(metavar="LABEL", help="What it shows.")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Teach a frame that waits for review."""
+    from edgecl.cli.teaching import lesson_text
+    from edgecl.home import Home
+    from edgecl.records import of_report
+
+    with Home.at(home).learner() as learner:
+        report = learner.label_review(frame, label)
+    Terminal(as_json).answer(of_report(report), lesson_text(report))
+
+
+@review.command("drop")
+def drop_review(
+    frame: Annotated[int, typer.Argument(metavar="ID", help="Number of the frame, see: edgecl review")],
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Delete a frame that waits for review."""
+    from edgecl.home import Home
+    from edgecl.records import of_review
+
+    with Home.at(home).store() as store:
+        dropped = store.take_review(frame)
+    Terminal(as_json).answer(of_review(dropped), f"deleted review frame {dropped.id}")
+
+
+def _text(frame: Frame, prediction: Prediction) -> str:
+    others = [f"{label} {share(value)}" for label, value in prediction.top[prediction.label is not None :][:2]]
+    answer = f"{prediction.label} {share(prediction.probability)}" if prediction.label is not None else "unknown"
+    near = f"({', '.join(others)})" if others else ""
+    return f"{frame.camera} {frame.index:>5}  {answer:<20} {near:<32} {1000 * prediction.age:4.0f} ms"
+
+
+def _sum_up(terminal: Terminal, url: str, answers: Counter[str]) -> None:
+    """What share of the frames showed what; nothing for a single picture."""
+    from edgecl.cameras import redact
+
+    if answers.total() > 1 and not terminal.as_json:
+        parts = [f"{label} {share(count / answers.total())}" for label, count in answers.most_common()]
+        terminal.note(f"{redact(url)}: {plural(answers.total(), 'frame')}: {', '.join(parts)}")

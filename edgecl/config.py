@@ -1,0 +1,117 @@
+"""`edgecl.toml` → validated settings. Units are in the names; every setting has a default that works."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgecl.errors import ConfigRefused
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class BackboneSettings(_Section):
+    """How the two graphs run."""
+
+    precision: Literal["int8", "fp32"] = "int8"
+    provider: str = "CPUExecutionProvider"
+    threads: Annotated[int, Field(ge=0)] = 0  # 0: as many as the machine has cores
+
+
+class CameraSettings(_Section):
+    """How frames are read."""
+
+    open_timeout_s: Positive = 5.0
+    read_timeout_s: Positive = 5.0
+    retry_first_s: Positive = 1.0
+    retry_longest_s: Positive = 30.0
+    width_px: Count = 640
+    height_px: Count = 480
+
+
+class GateSettings(_Section):
+    """Which frames are worth an embedding while teaching."""
+
+    blur_min: Annotated[float, Field(ge=0.0)] = 12.0  # variance of the Laplacian at 160 px, grey levels²
+    blur_drop: Fraction = 0.25  # a frame less sharp than this share of the sharpest one in the last moments is blurred
+    dark_max: Fraction = 0.97  # share of pixels that are nearly black
+    bright_max: Fraction = 0.97  # share of pixels that are nearly white; a thing on a white ground fills the rest
+    motion_max: Positive = 50.0  # mean change since the last frame, grey levels
+    rate_max_hz: Positive = 10.0
+
+
+class MemorySettings(_Section):
+    """How much is remembered."""
+
+    per_class: Count = 40  # examples
+    total: Count = 3000  # examples; 28 MB of latents
+    thumbnails: bool = True
+    thumbnail_px: Count = 160
+    redundant_cosine: Fraction = 0.99  # as alike as neighbouring frames of a video; such a frame shows nothing new
+    undoable_lessons: Annotated[int, Field(ge=0)] = 20  # so long displaced examples are kept for undo
+    review: Annotated[int, Field(ge=0)] = 200  # uncertain frames kept for review
+
+
+class HeadSettings(_Section):
+    """Which head learns."""
+
+    name: str = "softmax"
+
+
+class StreamSettings(_Section):
+    """How a stream of predictions is smoothed."""
+
+    smoothing_s: Annotated[float, Field(ge=0.0)] = 0.6
+
+
+class Settings(_Section):
+    """Everything that `edgecl.toml` may set."""
+
+    backbone: BackboneSettings = BackboneSettings()
+    camera: CameraSettings = CameraSettings()
+    gate: GateSettings = GateSettings()
+    memory: MemorySettings = MemorySettings()
+    head: HeadSettings = HeadSettings()
+    stream: StreamSettings = StreamSettings()
+
+
+def default_home() -> Path:
+    """`$EDGECL_HOME`, else the user's data folder."""
+    return Path(os.environ.get("EDGECL_HOME") or platformdirs.user_data_path("edgecl"))
+
+
+def load_settings(home: Path) -> Settings:
+    """Read `home`/edgecl.toml; a missing file gives the defaults.
+
+    Raises:
+        ConfigRefused: not TOML, an unknown name, or a value out of range.
+    """
+    path = home / "edgecl.toml"
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (FileNotFoundError, NotADirectoryError):
+        return Settings()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise ConfigRefused(f"could not read {path}: {error}; expected TOML; mend or remove the file") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: found {fault['input']!r}, {fault['msg'].lower()}"
+            for fault in error.errors()
+        )
+        raise ConfigRefused(f"{path} cannot be used: {faults}; mend these lines or remove the file") from error

@@ -1,0 +1,130 @@
+"""Every error a caller may catch.
+
+* EdgeclError
+  x InputRefused
+    - ImageRefused
+    - LabelRefused
+    - FrameUnusable
+  x CameraError
+    - CameraUnavailable
+    - CameraStalled
+  x StoreError
+    - StoreBusy
+    - StoreDamaged
+    - StoreUnwritable
+  x BackboneError
+    - BackboneMissing
+    - BackboneMismatch
+    - BackboneDamaged
+    - ExportRefused
+  x NotLearned
+    - ClassUnknown
+    - ItemUnknown
+    - NothingToUndo
+    - NothingKept
+  x ConfigRefused
+  x ExtraMissing
+
+A message says what was found, what was expected and what to do.
+"""
+
+from __future__ import annotations
+
+
+class EdgeclError(Exception):
+    """Anything edgecl refuses or fails to do; its message is meant for the user."""
+
+
+class InputRefused(EdgeclError):
+    """What was handed in cannot be used; nothing was changed."""
+
+
+class ImageRefused(InputRefused):
+    """The bytes are missing, empty, truncated, too large or no image at all."""
+
+
+class LabelRefused(InputRefused):
+    """The text cannot be the name of a class."""
+
+
+class FrameUnusable(InputRefused):
+    """The frame cannot be embedded: wrong shape, or its numbers are not finite."""
+
+
+class CameraError(EdgeclError):
+    """A camera did not deliver frames."""
+
+
+class CameraUnavailable(CameraError):
+    """The camera could not be opened."""
+
+
+class CameraStalled(CameraError):
+    """The camera was open but stopped delivering frames."""
+
+
+class StoreError(EdgeclError):
+    """The memory on disk could not be read or written."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the home folder for writing."""
+
+
+class StoreDamaged(StoreError):
+    """What is on disk is not what was written."""
+
+
+class StoreUnwritable(StoreError):
+    """The disk is full, read-only or failing; the transaction was rolled back whole."""
+
+
+class BackboneError(EdgeclError):
+    """The backbone is missing, damaged or not the one expected."""
+
+
+class BackboneMissing(BackboneError):
+    """There is no exported backbone where one is needed."""
+
+
+class BackboneMismatch(BackboneError):
+    """Latents, embeddings or a head of one trunk or tail met those of another."""
+
+
+class BackboneDamaged(BackboneError):
+    """A backbone file differs from its digest, or does not answer its golden vectors."""
+
+
+class ExportRefused(BackboneError):
+    """The exported graphs do not compute what the original network computes."""
+
+
+class NotLearned(EdgeclError):
+    """The command names something that the memory does not hold."""
+
+
+class ClassUnknown(NotLearned):
+    """No class has this name."""
+
+
+class ItemUnknown(NotLearned):
+    """No lesson, example or review frame has this number."""
+
+
+class NothingToUndo(NotLearned):
+    """There is no lesson left that could be undone."""
+
+
+class NothingKept(NotLearned):
+    """No frame of the lesson was worth keeping, so nothing was learned."""
+
+
+class ConfigRefused(EdgeclError):
+    """A setting has a value that cannot be used."""
+
+
+class ExtraMissing(EdgeclError):
+    """An optional part is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs a part that is not installed; install it with: pip install 'edgecl[{extra}]'")

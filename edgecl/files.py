@@ -1,0 +1,116 @@
+"""Durable files: what is written is there whole after a power cut, or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecl.errors import StoreBusy, StoreUnwritable
+
+
+def sha256(data: bytes) -> str:
+    """Digest in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were added to, or taken from, `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_durably(path: Path, data: bytes) -> None:
+    """Put `data` at `path` so that a reader or a power cut sees the old file or the new one, never a part.
+
+    Raises:
+        StoreUnwritable: the disk refused; `path` is as it was.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    try:
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise unwritable(path, error) from error
+
+
+def link_durably(link: Path, target: str) -> None:
+    """Let the symbolic link `link` point to `target` in one step.
+
+    Raises:
+        StoreUnwritable: the disk refused; the link is as it was.
+    """
+    draft = link.with_name(f".{link.name}.{os.getpid()}.draft")
+    try:
+        draft.unlink(missing_ok=True)
+        draft.symlink_to(target)
+        draft.replace(link)
+        sync_folder(link.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise unwritable(link, error) from error
+
+
+def unwritable(path: Path, error: Exception) -> StoreUnwritable:
+    """The error for a disk that refused to take `path`, with what the system said."""
+    return StoreUnwritable(
+        f"could not write {path}: {error}; expected a folder on a disk with free space that this user may write to; "
+        "free some space or choose another folder, then try again (nothing that was there is lost)"
+    )
+
+
+def private_folder(folder: Path) -> Path:
+    """Make `folder` (and those above it) if need be; what is made is readable by its owner alone.
+
+    Raises:
+        StoreUnwritable: it cannot be made.
+    """
+    try:
+        for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)  # complains of a file in the folder's place
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return folder
+
+
+@contextlib.contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` for this process. The system drops the lock when the process ends, however it ends.
+
+    Raises:
+        StoreBusy: another process holds it.
+        StoreUnwritable: the lock file cannot be made.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            raise StoreBusy(
+                f"found another process (pid {holder}) writing to {path.parent}, expected to be the only writer; "
+                "stop it or wait until it is done"
+            ) from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)
+        yield
+    finally:
+        os.close(handle)

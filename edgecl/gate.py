@@ -1,0 +1,136 @@
+"""Which camera frames deserve an embedding, and why the others do not. Pure: no clock, no camera."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.config import GateSettings
+from edgecl.types import Frame
+
+REASONS = ("too soon", "too dark", "too bright", "blurred", "unchanged", "moving")
+
+_SIDE_PX = 160  # longest side of the copy that is measured: sensor noise averages out, blur that matters stays
+_BLACK, _WHITE = 16, 250  # grey levels at which a sensor shows nothing any more
+_JITTER = 0.95  # share of the interval that is enough: a 30 Hz camera would otherwise often miss 10 Hz by a hair
+_MOTION_WITHIN_S = 0.5  # between frames further apart a change is no sign of haste
+_PEAK_HALVES_S = 1.0  # so fast the sharpest frame is forgotten, since another scene may hold less detail
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of one frame.
+
+    Attributes:
+        accepted: whether it deserves an embedding.
+        reason: why not, one of `REASONS`; None if accepted.
+        measures: what was measured. `elapsed_s` since the last accepted frame; `dark` and `bright`, shares;
+            `sharpness`, the variance of the Laplacian; `change`, the mean change since the last frame in grey levels.
+    """
+
+    accepted: bool
+    reason: str | None = None
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+
+class FrameGate:
+    """Judges the frames of one or more cameras in the order in which they come.
+
+    Rate, change and loss of sharpness are judged against earlier frames of the same `Frame.camera`. A still image has
+    an address of its own, so nothing comes before it and only its light and sharpness count.
+    """
+
+    def __init__(self, settings: GateSettings) -> None:
+        self._settings = settings
+        self._seen: _Seen | None = None
+
+    def check(self, frame: Frame) -> Verdict:
+        """Judge `frame` and remember it."""
+        before = self._before(frame)
+        measures: dict[str, float] = {}
+        if before is not None and before.accepted is not None:
+            measures["elapsed_s"] = _elapsed(before.accepted, frame)
+            if measures["elapsed_s"] * self._settings.rate_max_hz < _JITTER:
+                return Verdict(False, "too soon", MappingProxyType(measures))
+        grey = _small_grey(frame.image)
+        measures |= _light(grey) | {"sharpness": sharpness(grey)}
+        peak, gap_s = measures["sharpness"], 0.0
+        if before is not None and before.grey.shape == grey.shape:
+            gap_s = _elapsed(before.frame, frame)
+            peak = max(peak, before.peak * 0.5 ** (gap_s / _PEAK_HALVES_S))
+            measures["change"] = float(cv2.mean(cv2.absdiff(grey, before.grey))[0])
+        reason = self._reason(measures, peak, gap_s)
+        moment = _Moment(frame.taken_at, frame.monotonic)
+        accepted = moment if reason is None else before.accepted if before is not None else None
+        self._seen = _Seen(frame.camera, moment, accepted, grey, peak)
+        return Verdict(reason is None, reason, MappingProxyType(measures))
+
+    def _before(self, frame: Frame) -> _Seen | None:
+        seen = self._seen
+        if seen is None or seen.camera != frame.camera or _elapsed(seen.frame, frame) < 0:
+            return None
+        return seen
+
+    def _reason(self, measures: Mapping[str, float], peak: float, gap_s: float) -> str | None:
+        settings = self._settings
+        if measures["dark"] > settings.dark_max:
+            return "too dark"
+        if measures["bright"] > settings.bright_max:
+            return "too bright"
+        if measures["sharpness"] < max(settings.blur_min, settings.blur_drop * peak):
+            return "blurred"
+        if "change" not in measures:
+            return None
+        if measures["change"] == 0:  # even a still scene shows the sensor's noise; this is the same picture again
+            return "unchanged"
+        return "moving" if measures["change"] > settings.motion_max and gap_s < _MOTION_WITHIN_S else None
+
+
+def sharpness(grey: NDArray[np.uint8]) -> float:
+    """Variance of the Laplacian, grey levels²."""
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    return float(deviation[0, 0]) ** 2
+
+
+@dataclass(frozen=True)
+class _Moment:
+    taken_at: float
+    monotonic: float
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The last frame that was measured: `frame` its time, `accepted` the time of the last that was accepted."""
+
+    camera: str
+    frame: _Moment
+    accepted: _Moment | None
+    grey: NDArray[np.uint8]
+    peak: float
+
+
+def _elapsed(since: _Moment, frame: Frame) -> float:
+    """Seconds. A recording is read faster than it was taken, and a clock may be set back: the longer time is right."""
+    return max(frame.monotonic - since.monotonic, frame.taken_at - since.taken_at)
+
+
+def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = image.shape[:2]
+    scale = _SIDE_PX / max(height, width)
+    small: cv2.typing.MatLike = image
+    if scale < 1:
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+        small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
+
+
+def _light(grey: NDArray[np.uint8]) -> dict[str, float]:
+    return {
+        "dark": float(np.count_nonzero(grey < _BLACK) / grey.size),
+        "bright": float(np.count_nonzero(grey > _WHITE) / grey.size),
+    }

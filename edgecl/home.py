@@ -1,0 +1,65 @@
+"""A home folder with everything in it: settings, the active release, the memory."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecl import releases
+from edgecl.backbone import Backbone
+from edgecl.config import Settings, default_home, load_settings
+from edgecl.learner import Learner
+from edgecl.memory.store import Store
+
+
+@dataclass(frozen=True)
+class Home:
+    """Where one device keeps what it knows.
+
+    Attributes:
+        folder: which may not exist yet.
+        settings: from its edgecl.toml.
+    """
+
+    folder: Path
+    settings: Settings
+
+    @classmethod
+    def at(cls, folder: Path | None = None) -> Home:
+        """The home in `folder`, or the user's.
+
+        Raises:
+            ConfigRefused: its edgecl.toml cannot be used.
+        """
+        folder = folder or default_home()
+        return cls(folder, load_settings(folder))
+
+    def store(self, writable: bool = True) -> Store:
+        """Open the memory; for reading only, beside a process that writes.
+
+        Raises:
+            StoreError: see `Store.open`.
+        """
+        return Store.open(self.folder, writable)
+
+    def backbone(self) -> Backbone:
+        """Load the active release.
+
+        Raises:
+            BackboneError: there is none, or it is damaged.
+        """
+        return Backbone(releases.current(self.folder), self.settings.backbone)
+
+    @contextlib.contextmanager
+    def learner(self, writable: bool = True) -> Iterator[Learner]:
+        """The learner over this home's memory, for as long as the block lasts.
+
+        Raises:
+            BackboneError: there is no backbone, it is damaged, or the memory was taught with another.
+            StoreError: see `Store.open`.
+        """
+        backbone = self.backbone()
+        with self.store(writable) as store:
+            yield Learner(store, backbone, self.settings)

@@ -1,0 +1,358 @@
+"""The learner: predict, teach, undo, correct, rename, merge, forget, rebuild. No threads, no sockets.
+
+It owns the store. What is taught is committed first and learned afterwards: a lesson is never lost, and the head can
+always be made again from the memory.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.backbone import Backbone
+from edgecl.config import Settings
+from edgecl.errors import BackboneMismatch, ItemUnknown, NothingKept
+from edgecl.gate import FrameGate
+from edgecl.images import encode_jpeg
+from edgecl.lesson import Burst
+from edgecl.memory.replay import Selection, select
+from edgecl.memory.store import ForgetProof, ReviewFrame, Store
+from edgecl.memory.view import MemoryView
+from edgecl.recognition import Recogniser, Scores
+from edgecl.smoothing import Smoother
+from edgecl.types import Frame, Lesson, Prediction, check_label
+
+REVIEW_PROBABILITY = 0.6  # below, an accepted answer is worth a person's look
+REVIEW_UNKNOWN = (0.3, 0.9)  # and so is a picture that is neither clearly known nor clearly unknown
+EMBED_AT_A_TIME = 64
+
+
+@dataclass(frozen=True)
+class LessonReport:
+    """What a lesson did.
+
+    Attributes:
+        lesson: as the memory recorded it.
+        accuracy: of the class on its left-out half, None where it has a single example.
+        others_before, others_after: mean accuracy of the other classes on theirs, None where there are none.
+        first_ms: from the last frame until the class is first answered, ms.
+        full_ms: from the last frame until everything is learned and calibrated, ms.
+    """
+
+    lesson: Lesson
+    accuracy: float | None
+    others_before: float | None
+    others_after: float | None
+    first_ms: float
+    full_ms: float
+
+
+class Learner:
+    """One owner of one memory.
+
+    Attributes:
+        store: the memory.
+        backbone: makes the embeddings.
+        settings: of this home.
+        recogniser: what has been learned, None while nothing was taught. Replaced whole, never changed.
+    """
+
+    def __init__(self, store: Store, backbone: Backbone, settings: Settings) -> None:
+        """Take up where the memory left off; learn again only what its last fitted head lacks."""
+        self.store = store
+        self.backbone = backbone
+        self.settings = settings
+        self.names = store.classes()
+        self._view: MemoryView | None = None
+        self._stale: MemoryView | None = None  # the last view, whose statistics the next one starts from
+        self._smoothers: dict[str, Smoother] = {}
+        self.recogniser = self._stored_recogniser()
+        if self.recogniser is None:
+            self.relearn()
+
+    # Predicting
+
+    def scores(self, frame: Frame) -> Scores | None:
+        """The answer for one frame, None while nothing was taught."""
+        if self.recogniser is None:
+            return None
+        return self.recogniser.scores(self.backbone.see(frame.image)[1])
+
+    def predict(self, frame: Frame, smooth: bool = False) -> Prediction:
+        """Say what is in the picture; with `smooth`, in the light of the camera's last frames.
+
+        Raises:
+            FrameUnusable: the network's numbers are not finite.
+        """
+        scores = self.scores(frame)
+        if scores is None:
+            return Prediction(None, 0.0, (), 1.0, frame.camera, frame.taken_at, time.monotonic() - frame.monotonic)
+        if smooth:
+            smoother = self._smoothers.setdefault(frame.camera, Smoother(self.settings.stream.smoothing_s))
+            scores = smoother.update(scores, frame.monotonic, frame.taken_at)
+        age = time.monotonic() - frame.monotonic
+        return scores.prediction(self.names, frame.camera, frame.taken_at, age)
+
+    # Teaching
+
+    def burst(self) -> Burst:
+        """Begin a lesson. Nothing is written before `teach`."""
+        return Burst(self.backbone, FrameGate(self.settings.gate), self.settings.memory)
+
+    def teach(self, label: str, burst: Burst, origin: str) -> LessonReport:
+        """Commit the lesson, answer at once, then learn it fully.
+
+        Raises:
+            NothingKept: no frame showed anything new; nothing was changed.
+            LabelRefused: the label cannot be one.
+            StoreUnwritable: the disk refuses; nothing was changed.
+        """
+        begun = time.perf_counter()
+        lesson = self.commit(label, burst, origin)
+        first_ms = (time.perf_counter() - begun) * 1000.0
+        before = self.recogniser
+        self.relearn()
+        full_ms = (time.perf_counter() - begun) * 1000.0
+        return self._report(lesson, before, first_ms, full_ms)
+
+    def commit(self, label: str, burst: Burst, origin: str) -> Lesson:
+        """Write the lesson and answer for its class at once; `relearn` has to follow.
+
+        Raises:
+            NothingKept, LabelRefused, StoreUnwritable: as `teach`.
+        """
+        label = check_label(label)
+        vectors = burst.vectors()
+        chosen = self._select(label, vectors)
+        if not chosen.kept:
+            raise NothingKept(_nothing_kept(label, burst))
+        kept = list(chosen.kept)
+        lesson = self.store.teach(
+            label,
+            origin,
+            [burst.candidates[index].example(self.backbone.trunk_digest) for index in kept],
+            vectors[kept],
+            self.backbone.tail_digest,
+            seen=burst.seen,
+            redundant=burst.seen - burst.rejected - len(kept),
+            rejected=burst.rejected,
+            reasons=burst.reasons,
+            displaced=chosen.displaced,
+            taken_at=time.time(),
+            undoable_lessons=self.settings.memory.undoable_lessons,
+        )
+        self._memory_changed()
+        if self.recogniser is not None and lesson.class_id not in self.recogniser.head.class_ids:
+            self.recogniser = self.recogniser.with_new_class(self.view, lesson.class_id)
+        return lesson
+
+    # Changing what was taught
+
+    def undo(self) -> Lesson:
+        """Take back the newest lesson, whatever it was about.
+
+        Raises:
+            NothingToUndo: no lesson is left.
+        """
+        return self._changed(self.store.undo)
+
+    def correct(self, example_id: int, label: str) -> Lesson:
+        """Count one example as `label` from now on.
+
+        Raises:
+            ItemUnknown, LabelRefused: see Store.correct.
+        """
+        return self._changed(lambda: self.store.correct(example_id, label))
+
+    def rename(self, name: str, new: str) -> Lesson:
+        """Give a class another name.
+
+        Raises:
+            ClassUnknown, LabelRefused: see Store.rename.
+        """
+        return self._changed(lambda: self.store.rename(name, new))
+
+    def merge(self, source: str, target: str) -> Lesson:
+        """Let one class count as another.
+
+        Raises:
+            ClassUnknown, LabelRefused: see Store.merge.
+        """
+        return self._changed(lambda: self.store.merge(source, target))
+
+    def forget(self, name: str) -> ForgetProof:
+        """Delete a class for good.
+
+        Raises:
+            ClassUnknown: there is none of this name.
+        """
+        proof = self.store.forget(name)
+        self._memory_changed()
+        self.recogniser = None  # it was learned with what is to be forgotten
+        self.relearn()
+        return proof
+
+    # Frames for review
+
+    def note_uncertain(self, frame: Frame) -> int | None:
+        """Keep the frame for review if the answer for it is uncertain. Returns its number, or None."""
+        activation, embedding = self.backbone.see(frame.image)
+        if self.recogniser is None:
+            return None
+        prediction = self.recogniser.scores(embedding).prediction(self.names)
+        low, high = REVIEW_UNKNOWN
+        if prediction.probability >= REVIEW_PROBABILITY and not low <= prediction.unknown_score <= high:
+            return None
+        memory = self.settings.memory
+        return self.store.add_review(
+            self.backbone.latent(activation),
+            self.backbone.trunk_digest,
+            encode_jpeg(frame.image, memory.thumbnail_px) if memory.thumbnails else None,
+            prediction.top[0][0],
+            prediction.probability,
+            prediction.unknown_score,
+            frame.taken_at,
+            frame.camera,
+            memory.review,
+        )
+
+    def label_review(self, review_id: int, label: str) -> LessonReport:
+        """Teach a frame that was kept for review.
+
+        Raises:
+            ItemUnknown: it is not kept any more.
+            LabelRefused, NothingKept: as `teach`; the frame stays for review.
+        """
+        found = next((frame for frame in self.store.reviews() if frame.id == review_id), None)
+        if found is None:
+            raise ItemUnknown(f"found no review frame {review_id}; list those there are with: edgecl review")
+        burst = self.burst()
+        burst.add_kept(found.latent, found.thumbnail, found.taken_at, found.camera)
+        report = self.teach(label, burst, "camera")
+        self.store.take_review(review_id)
+        return report
+
+    def drop_review(self, review_id: int) -> ReviewFrame:
+        """Remove a frame that was kept for review.
+
+        Raises:
+            ItemUnknown: it is not kept any more.
+        """
+        return self.store.take_review(review_id)
+
+    # Learning
+
+    @property
+    def view(self) -> MemoryView:
+        """The memory as the heads see it, with every example embedded by this tail."""
+        if self._view is None:
+            self._embed_missing()
+            view = self.store.view(self.backbone.tail_digest, self._stale)
+            if not len(view):
+                view = replace(view, vectors=np.zeros((0, self.backbone.dimension), np.float32))
+            self._view = replace(view, spread=self.backbone.manifest.spread, known_stats=view.stats_since(self._stale))
+            self._stale = None
+        return self._view
+
+    def relearn(self) -> None:
+        """Fit the head to the memory as it is now, calibrate it, keep it."""
+        view = self.view
+        name = self.settings.head.name
+        self.recogniser = Recogniser.fit(view, name, self.recogniser)
+        for smoother in self._smoothers.values():
+            smoother.reset()
+        if self.recogniser is not None and self.store.writable:
+            arrays, numbers = self.recogniser.to_arrays()
+            self.store.put_head(self.backbone.tail_digest, name, view.revision, arrays, numbers)
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Embed every example anew and learn from nothing else: what the memory holds is all there is."""
+        examples = self.store.examples()
+        total = len(self.view)
+        done = 0
+        while chunk := [example for _, example in zip(range(EMBED_AT_A_TIME), examples, strict=False)]:
+            vectors = self.backbone.embed([example.latent for example in chunk])
+            self.store.put_vectors(self.backbone.tail_digest, [example.id for example in chunk], vectors)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, total)
+        self._view = self._stale = self.recogniser = None
+        self.relearn()
+
+    # Inside
+
+    def _select(self, label: str, vectors: NDArray[np.float32]) -> Selection:
+        memory = self.settings.memory
+        return select(
+            self.view,
+            next((class_id for class_id, name in self.names.items() if name == label), None),
+            vectors,
+            per_class=memory.per_class,
+            total=memory.total,
+            redundant_cosine=memory.redundant_cosine,
+        )
+
+    def _changed(self, change: Callable[[], Lesson]) -> Lesson:
+        lesson = change()
+        self._memory_changed()
+        self.relearn()
+        return lesson
+
+    def _memory_changed(self) -> None:
+        self._stale, self._view = self._view or self._stale, None
+        self.names = self.store.classes()
+
+    def _stored_recogniser(self) -> Recogniser | None:
+        """The head kept in the store, if it is of the memory as it is now."""
+        name = self.settings.head.name
+        stored = self.store.get_head(self.backbone.tail_digest, name)
+        if stored is None or stored[0] != self.store.revision:
+            return None
+        revision, arrays, numbers = stored
+        return Recogniser.from_arrays(arrays, numbers, tail=self.backbone.tail_digest, revision=revision, name=name)
+
+    def _embed_missing(self) -> None:
+        """Give every example an embedding by this tail, as after a change of the tail."""
+        missing = self.store.missing_vectors(self.backbone.tail_digest)
+        for start in range(0, len(missing), EMBED_AT_A_TIME):
+            ids = missing[start : start + EMBED_AT_A_TIME]
+            examples = list(self.store.examples(ids=ids))
+            foreign = next((e for e in examples if e.trunk != self.backbone.trunk_digest), None)
+            if foreign is not None:
+                raise BackboneMismatch(
+                    f"found example {foreign.id} made by trunk {foreign.trunk[:12]}…, expected "
+                    f"{self.backbone.trunk_digest[:12]}…; use the backbone and precision that this memory was taught "
+                    "with, or another home"
+                )
+            vectors = self.backbone.embed([example.latent for example in examples])
+            self.store.put_vectors(self.backbone.tail_digest, [example.id for example in examples], vectors)
+
+    def _report(self, lesson: Lesson, before: Recogniser | None, first_ms: float, full_ms: float) -> LessonReport:
+        after = self.recogniser
+        known_before = before.held_out.mean_of_others(lesson.class_id) if before is not None else None
+        if after is None:
+            return LessonReport(lesson, None, known_before, None, first_ms, full_ms)
+        return LessonReport(
+            lesson,
+            after.held_out.of(lesson.class_id),
+            known_before,
+            after.held_out.mean_of_others(lesson.class_id),
+            first_ms,
+            full_ms,
+        )
+
+
+def _nothing_kept(label: str, burst: Burst) -> str:
+    refused = ", ".join(f"{count} {reason}" for reason, count in burst.reasons.most_common())
+    redundant = burst.seen - burst.rejected
+    found = [f"{burst.seen} frames"]
+    if refused:
+        found.append(f"refused: {refused}")
+    if redundant:
+        found.append(f"{redundant} like what is known already")
+    remedy = "show the thing closer, sharper or from another side" if burst.seen else "check the source"
+    return f"found no new view of {label!r} ({'; '.join(found)}), expected at least one; nothing was changed, {remedy}"

@@ -1,0 +1,110 @@
+"""A lesson while it is being given: frames come in, candidates for the memory are held, nothing is written yet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.backbone import Backbone
+from edgecl.config import MemorySettings
+from edgecl.errors import FrameUnusable
+from edgecl.gate import FrameGate
+from edgecl.images import encode_jpeg
+from edgecl.memory.replay import distinct, representatives
+from edgecl.types import Example, Frame, Latent
+
+CANDIDATES_PER_KEPT = 4  # a lesson may be as long as it likes; so many candidates are held at once
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A good frame of the lesson.
+
+    Attributes:
+        latent: what the memory would keep.
+        vector: float32 (D,), the latent's embedding.
+        thumbnail: JPEG, or None.
+        taken_at: s, UTC since the epoch.
+        camera: where it came from.
+    """
+
+    latent: Latent
+    vector: NDArray[np.float32]
+    thumbnail: bytes | None
+    taken_at: float
+    camera: str
+
+    def example(self, trunk: str) -> Example:
+        """As the store takes it."""
+        return Example(0, 0, 0, self.latent, trunk, self.thumbnail, self.taken_at, self.camera)
+
+
+class Burst:
+    """The frames of one lesson.
+
+    Attributes:
+        seen: frames looked at.
+        reasons: why frames were refused, with counts.
+        candidates: good frames, in the order in which they came.
+    """
+
+    def __init__(self, backbone: Backbone, gate: FrameGate, settings: MemorySettings) -> None:
+        self._backbone = backbone
+        self._gate = gate
+        self._settings = settings
+        self.seen = 0
+        self.reasons: Counter[str] = Counter()
+        self.candidates: list[Candidate] = []
+
+    @property
+    def rejected(self) -> int:
+        """Frames refused."""
+        return sum(self.reasons.values())
+
+    def reject(self, reason: str) -> None:
+        """Count a frame that could not even be read."""
+        self.seen += 1
+        self.reasons[reason] += 1
+
+    def add(self, frame: Frame) -> str | None:
+        """Look at one frame; return why it was refused, or None."""
+        self.seen += 1
+        verdict = self._gate.check(frame)
+        reason = verdict.reason
+        if verdict.accepted:
+            try:
+                self.candidates.append(self._candidate(frame))
+            except FrameUnusable:
+                reason = "not finite"
+        if reason is not None:
+            self.reasons[reason] += 1
+        elif len(self.candidates) >= 2 * CANDIDATES_PER_KEPT * self._settings.per_class:
+            self._thin()
+        return reason
+
+    def add_kept(self, latent: Latent, thumbnail: bytes | None, taken_at: float, camera: str) -> None:
+        """Take in a latent that was kept before, such as a frame for review."""
+        self.seen += 1
+        self.candidates.append(Candidate(latent, self._backbone.embed([latent])[0], thumbnail, taken_at, camera))
+
+    def vectors(self) -> NDArray[np.float32]:
+        """Embeddings of the candidates, float32 (n, D)."""
+        return np.stack([c.vector for c in self.candidates]) if self.candidates else np.zeros((0, 0), np.float32)
+
+    def _candidate(self, frame: Frame) -> Candidate:
+        activation, embedding = self._backbone.see(frame.image)
+        latent = self._backbone.latent(activation)
+        # What is learned is the embedding of what is kept, so that a rebuild gives the same head.
+        vector = embedding.vector if self._backbone.latents_are_exact else self._backbone.embed([latent])[0]
+        settings = self._settings
+        thumbnail = encode_jpeg(frame.image, settings.thumbnail_px) if settings.thumbnails else None
+        return Candidate(latent, vector, thumbnail, frame.taken_at, frame.camera)
+
+    def _thin(self) -> None:
+        vectors = self.vectors()
+        fresh = distinct(vectors, vectors[:0], self._settings.redundant_cosine)
+        kept = fresh[representatives(vectors[fresh], CANDIDATES_PER_KEPT * self._settings.per_class)]
+        self.candidates = [self.candidates[index] for index in sorted(kept.tolist())]

@@ -1,0 +1,66 @@
+"""Fitted heads: named arrays and a little JSON, so that a restart need not fit again. No pickle."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import InputRefused
+from edgecl.memory.rows import HEADS, from_json, to_json
+
+
+def put(
+    database: sqlite3.Connection,
+    tail: str,
+    name: str,
+    revision: int,
+    arrays: Mapping[str, NDArray[Any]],
+    header: Mapping[str, Any],
+) -> None:
+    """Keep a head in the place of the one with the same tail and name.
+
+    Raises:
+        InputRefused: an array holds Python objects, or the header is no JSON.
+    """
+    data = pack(arrays)
+    try:
+        described = to_json({"arrays": list(arrays), "header": dict(header)})
+    except (TypeError, ValueError) as error:
+        raise InputRefused(f"found a header that is no JSON ({error}), expected text, numbers and lists") from error
+    database.execute("DELETE FROM heads WHERE tail = ? AND name = ?", (tail, name))
+    HEADS.insert(database, [(tail, name, int(revision), described, data)])
+
+
+def get(
+    database: sqlite3.Connection, tail: str, name: str
+) -> tuple[int, dict[str, NDArray[Any]], dict[str, Any]] | None:
+    """(revision, arrays, header), or None."""
+    for row in HEADS.read(database, "WHERE tail = ? AND name = ?", (tail, name)):
+        described = from_json(row["header"])
+        return row["revision"], unpack(described["arrays"], row["arrays"]), described["header"]
+    return None
+
+
+def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """One array after the other in NumPy's own format; the same arrays give the same bytes.
+
+    Raises:
+        InputRefused: an array holds Python objects, which only pickle could write.
+    """
+    buffer = io.BytesIO()
+    for name, array in arrays.items():
+        if np.asarray(array).dtype.hasobject:
+            raise InputRefused(f"found Python objects in the array {name!r}, expected numbers; convert it first")
+        np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def unpack(names: Sequence[str], data: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays that `pack` wrote, by name."""
+    buffer = io.BytesIO(data)
+    return {name: np.lib.format.read_array(buffer, allow_pickle=False) for name in names}

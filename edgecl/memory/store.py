@@ -1,0 +1,397 @@
+"""The durable memory: examples, lessons and classes in one SQLite file, with one writer.
+
+What a call has returned is on disk; what a call has raised for has changed nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType, TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl.errors import StoreError
+from edgecl.files import exclusive, private_folder
+from edgecl.memory import backup, classes, fitted, forgetting, lessons, reviews
+from edgecl.memory import examples as kept
+from edgecl.memory.database import Database, disk_errors
+from edgecl.memory.forgetting import ForgetProof
+from edgecl.memory.reviews import ReviewFrame
+from edgecl.memory.rows import MEMORY
+from edgecl.memory.view import MemoryView
+from edgecl.types import Example, Latent, Lesson, check_label
+
+__all__ = ["ForgetProof", "ReviewFrame", "Store"]
+
+
+class Store:
+    """The memory of one home. Use it as a context manager, from one thread.
+
+    Any method may raise StoreUnwritable (full, read-only or failing disk), StoreDamaged (what is on disk is not what
+    was written) and StoreBusy (another connection holds the file too long). The store may be used again afterwards: it
+    opens the file anew, so it heals as soon as the disk does.
+
+    Attributes:
+        home: the folder.
+        path: the database in it.
+        writable: whether this store holds the home's lock and may write.
+    """
+
+    def __init__(self, home: Path, writable: bool = True) -> None:
+        """See `open`."""
+        self.home = home
+        self.path = home / backup.DATABASE
+        self.writable = writable
+        self._held = contextlib.ExitStack()
+        with contextlib.ExitStack() as held:
+            if writable:
+                private_folder(home)
+                held.enter_context(exclusive(home / backup.LOCK))
+            self._database = Database(self.path, writable)
+            held.callback(self._database.close)
+            self._held = held.pop_all()
+
+    @classmethod
+    def open(cls, home: Path, writable: bool = True) -> Store:
+        """Open the memory of `home`; for writing, make it if need be and hold the home's lock until `close`.
+
+        Raises:
+            StoreBusy: another process holds the home for writing.
+            StoreError: for reading only: there is no memory yet.
+            StoreDamaged: the file is no memory; it is left as it is.
+            StoreUnwritable: the disk refuses.
+        """
+        return cls(home, writable)
+
+    def close(self) -> None:
+        """Close the file and let go of the lock."""
+        self._held.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # What is known
+
+    @property
+    def revision(self) -> int:
+        """Number of changes to the memory; rises by one with each."""
+        with self._database.reading() as database:
+            return _revision(database)
+
+    def bytes_used(self) -> int:
+        """Bytes of the database's files on disk."""
+        files = (self.path.with_name(self.path.name + end) for end in ("", "-wal", "-shm"))
+        with disk_errors(self.path):
+            return sum(file.stat().st_size for file in files if file.exists())
+
+    def classes(self) -> Mapping[int, str]:
+        """Id → name of every live class, by rising id."""
+        with self._database.reading() as database:
+            return MappingProxyType(classes.live(database))
+
+    def class_id(self, name: str) -> int:
+        """Id of the live class called `name`.
+
+        Raises:
+            ClassUnknown: there is none; the message names those that look alike.
+        """
+        with self._database.reading() as database:
+            return classes.find(database, check_label(name))
+
+    def history(self, limit: int | None = None) -> tuple[Lesson, ...]:
+        """Lessons, newest first, undone ones too. A forgotten class leaves an empty label."""
+        with self._database.reading() as database:
+            return lessons.history(database, limit)
+
+    def examples(self, class_id: int | None = None, ids: Sequence[int] | None = None) -> Iterator[Example]:
+        """Live examples by rising id, of one class or with these ids; merged classes count as their target.
+
+        Examples that leave the memory while the iterator is being read are left out.
+
+        Raises:
+            StoreDamaged: an example is not what was written; the message names it.
+        """
+        with self._database.reading() as database:
+            chosen = kept.choose(database, class_id, ids)
+        for start in range(0, len(chosen), kept.AT_A_TIME):
+            with self._database.reading() as database:
+                part = kept.load(database, chosen[start : start + kept.AT_A_TIME])
+            yield from part
+
+    def view(self, tail: str, known: MemoryView | None = None) -> MemoryView:
+        """All live examples with their embeddings by `tail`.
+
+        Args:
+            tail: sha256.
+            known: an earlier view of this memory; embeddings that it holds are not read again.
+
+        Raises:
+            BackboneMismatch: examples lack an embedding by this tail, see `missing_vectors`.
+            StoreDamaged: a row is not what was written; the message names it.
+        """
+        with self._database.reading() as database:
+            return kept.view(database, tail, _revision(database), known)
+
+    def missing_vectors(self, tail: str) -> tuple[int, ...]:
+        """Ids of the examples, displaced ones too, that have no embedding by `tail`, rising."""
+        with self._database.reading() as database:
+            return kept.missing(database, tail)
+
+    # Lessons
+
+    def teach(
+        self,
+        label: str,
+        origin: str,
+        examples: Sequence[Example],
+        vectors: NDArray[np.float32],
+        tail: str,
+        *,
+        seen: int,
+        redundant: int,
+        rejected: int,
+        reasons: Mapping[str, int],
+        displaced: Sequence[int] = (),
+        taken_at: float,
+        undoable_lessons: int = 20,
+    ) -> Lesson:
+        """Take in one lesson as one durable transaction; a new label makes a new class.
+
+        Args:
+            label: the class.
+            origin: see Lesson.
+            examples: what to keep; `id`, `lesson` and `class_id` are given by the store.
+            vectors: float32 (n, D), their embeddings by `tail`.
+            tail: sha256.
+            seen: frames looked at.
+            redundant: of these, good ones that showed nothing new.
+            rejected: of these, refused ones.
+            reasons: why they were refused, with counts.
+            displaced: ids of live examples that make room; undo brings them back.
+            taken_at: s, UTC since the epoch.
+            undoable_lessons: how many lessons, this one included, can be undone; what older ones displaced is deleted.
+
+        Raises:
+            NothingKept: no example.
+            LabelRefused: the label cannot be one.
+            BackboneMismatch: of another trunk, or vectors that do not fit the tail's.
+            FrameUnusable: a vector is not finite.
+            ItemUnknown: a displaced example is not live.
+        """
+        name = check_label(label)
+        with self._changing() as database:
+            lesson_id = lessons.teach(
+                database,
+                name,
+                examples,
+                vectors,
+                tail,
+                displaced,
+                taken_at,
+                origin=origin,
+                seen=int(seen),
+                redundant=int(redundant),
+                rejected=int(rejected),
+                reasons=lessons.reasons_text(reasons),
+            )
+            lessons.settle(database, undoable_lessons)
+            return lessons.lesson(database, lesson_id)
+
+    def undo(self, at: float | None = None) -> Lesson:
+        """Take back the newest lesson that is not undone yet, of whatever kind. Can be repeated.
+
+        Forgetting is final and is skipped, as are lessons about a forgotten class.
+
+        Raises:
+            NothingToUndo: no lesson is left.
+        """
+        with self._changing() as database:
+            return lessons.lesson(database, lessons.undo(database, _now(at)))
+
+    def correct(self, example_id: int, label: str, at: float | None = None) -> Lesson:
+        """Count one example as `label` from now on; a new label makes a new class.
+
+        Raises:
+            ItemUnknown: no such example.
+            LabelRefused: the label cannot be one, or the example has it already.
+        """
+        name = check_label(label)
+        with self._changing() as database:
+            return lessons.lesson(database, lessons.correct(database, int(example_id), name, _now(at)))
+
+    def rename(self, name: str, new: str, at: float | None = None) -> Lesson:
+        """Give the class `name` the name `new`.
+
+        Raises:
+            ClassUnknown: no class `name`.
+            LabelRefused: `new` cannot be a name, or is taken: merge the two instead.
+        """
+        old, new = check_label(name), check_label(new)
+        with self._changing() as database:
+            return lessons.lesson(database, lessons.rename(database, old, new, _now(at)))
+
+    def merge(self, source: str, target: str, at: float | None = None) -> Lesson:
+        """Let the examples of `source` count as `target`; the name `source` becomes free.
+
+        Raises:
+            ClassUnknown: one of them is no class.
+            LabelRefused: both are the same.
+        """
+        source, target = check_label(source), check_label(target)
+        with self._changing() as database:
+            return lessons.lesson(database, lessons.merge(database, source, target, _now(at)))
+
+    def forget(self, name: str, at: float | None = None) -> ForgetProof:
+        """Delete a class for good, with its examples, pictures, review frames and its name in the history.
+
+        Shrinking the file needs as much free disk as the memory takes; without it the bytes are overwritten all the
+        same. The proof says what is left: a reader in the middle of something can keep old pages in the log, and then
+        `found` is not 0 and `compact` has to be called once more.
+
+        Raises:
+            ClassUnknown: no class `name`.
+        """
+        label = check_label(name)
+        with self._changing() as database:
+            deletion = forgetting.forget(database, label, _now(at))
+        with contextlib.suppress(StoreError):  # the deletion is on disk; what compacting could not do, the proof says
+            self.compact()
+        with self._database.reading() as database:
+            return forgetting.prove(database, deletion, self.path)
+
+    def compact(self) -> None:
+        """Rewrite the database without gaps and empty its log."""
+        with disk_errors(self.path):
+            database = self._database.outside_transactions()
+            try:
+                database.execute("VACUUM")
+            finally:  # even where there is no room for the rewrite, the log can go
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    # What is made from the examples, and can be made again
+
+    def put_vectors(self, tail: str, ids: Sequence[int], vectors: NDArray[np.float32]) -> None:
+        """Keep embeddings by a further tail; those that are there already are replaced.
+
+        Args:
+            tail: sha256.
+            ids: of the examples, live or displaced.
+            vectors: float32 (n, D), in the order of `ids`.
+
+        Raises:
+            ItemUnknown: no such example.
+            BackboneMismatch: another shape than the embeddings by this tail.
+            FrameUnusable: a vector is not finite.
+        """
+        with self._database.writing() as database:
+            kept.put_vectors(database, tail, ids, vectors)
+
+    def put_head(
+        self,
+        tail: str,
+        name: str,
+        revision: int,
+        arrays: Mapping[str, NDArray[Any]],
+        header: Mapping[str, Any],
+    ) -> None:
+        """Keep a fitted head; the one of the same tail and name is replaced.
+
+        Args:
+            tail: sha256 of the tail whose embeddings it reads.
+            name: the file in `heads/` that made it.
+            revision: of the memory it was fitted to.
+            arrays: by name, of numbers.
+            header: what can be said in JSON.
+
+        Raises:
+            InputRefused: an array holds Python objects, or the header is no JSON.
+        """
+        with self._database.writing() as database:
+            fitted.put(database, tail, name, revision, arrays, header)
+
+    def get_head(self, tail: str, name: str) -> tuple[int, dict[str, NDArray[Any]], dict[str, Any]] | None:
+        """(revision, arrays, header) as `put_head` got them, or None."""
+        with self._database.reading() as database:
+            return fitted.get(database, tail, name)
+
+    # Frames for review
+
+    def add_review(
+        self,
+        latent: Latent,
+        trunk: str,
+        thumbnail: bytes | None,
+        guess: str | None,
+        probability: float,
+        unknown_score: float,
+        taken_at: float,
+        camera: str,
+        keep: int,
+    ) -> int:
+        """Keep an uncertain frame, and no more than the newest `keep` frames. Returns its number."""
+        frame = ReviewFrame(0, latent, trunk, thumbnail, guess, probability, unknown_score, taken_at, camera)
+        with self._database.writing() as database:
+            return reviews.add(database, frame, keep)
+
+    def reviews(self) -> tuple[ReviewFrame, ...]:
+        """The kept frames, oldest first."""
+        with self._database.reading() as database:
+            return reviews.all_frames(database)
+
+    def take_review(self, review_id: int) -> ReviewFrame:
+        """Remove a frame and return it.
+
+        Raises:
+            ItemUnknown: it is not kept any more.
+        """
+        with self._database.writing() as database:
+            return reviews.take(database, int(review_id))
+
+    # The file
+
+    def check(self) -> list[str]:
+        """A line for every fault: structure, checksums, rows that refer to nothing. Empty for a sound memory."""
+        with self._database.reading() as database:
+            return backup.faults(database)
+
+    def backup(self, path: Path) -> None:
+        """Copy the memory into the new file `path`, checked and synced, while it is in use.
+
+        Raises:
+            InputRefused: `path` exists.
+        """
+        with disk_errors(self.path):
+            backup.back_up(self._database.outside_transactions(), path)
+
+    @staticmethod
+    def restore(home: Path, path: Path) -> Path | None:
+        """Put a backup in the place of the memory of `home`, see `edgecl.memory.backup.restore`."""
+        return backup.restore(home, path)
+
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """One durable transaction that changes the memory."""
+        with self._database.writing() as database:
+            revision = _revision(database)
+            yield database
+            MEMORY.change(database, {"revision": revision + 1}, "WHERE id = 1")
+
+
+def _revision(database: sqlite3.Connection) -> int:
+    (row,) = MEMORY.read(database)
+    return int(row["revision"])
+
+
+def _now(at: float | None) -> float:
+    return time.time() if at is None else at

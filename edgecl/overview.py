@@ -1,0 +1,122 @@
+"""What a home holds, at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgecl.home import Home
+from edgecl.learner import Learner
+from edgecl.manifest import read_manifest
+from edgecl.releases import CURRENT
+from edgecl.types import Lesson
+
+
+@dataclass(frozen=True)
+class ClassSummary:
+    """One class.
+
+    Attributes:
+        id: never reused.
+        name: of the class now.
+        examples: kept.
+        accuracy: on the left-out half of its examples, None where it has a single one.
+        taught_at: of the newest lesson about it, s, UTC since the epoch; None where the history no longer tells.
+    """
+
+    id: int
+    name: str
+    examples: int
+    accuracy: float | None
+    taught_at: float | None
+
+
+def class_summaries(learner: Learner) -> list[ClassSummary]:
+    """Every class, by rising id."""
+    taught = {
+        lesson.class_id: lesson.taken_at
+        for lesson in reversed(learner.store.history())
+        if lesson.undone_at is None and lesson.kind in ("teach", "correct")
+    }
+    held_out = learner.recogniser.held_out if learner.recogniser is not None else None
+    return [
+        ClassSummary(
+            number,
+            name,
+            int((learner.view.class_ids == number).sum()),
+            held_out.of(number) if held_out is not None else None,
+            taught.get(number),
+        )
+        for number, name in learner.names.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A home as it is now. Without a backbone its four fields are None.
+
+    Attributes:
+        home: the folder.
+        release: number of the active release.
+        backbone: its name.
+        precision: in which it runs.
+        tail: sha256 of the tail that runs.
+        classes: taught.
+        examples: kept.
+        bytes: of the memory on disk.
+        reviews: frames that wait for a person.
+        revision: of the memory.
+        head_revision: revision that the stored head was fitted to, None where there is no head for this tail.
+        last_lesson: the newest that was not undone.
+    """
+
+    home: Path
+    release: int | None
+    backbone: str | None
+    precision: str | None
+    tail: str | None
+    classes: int
+    examples: int
+    bytes: int
+    reviews: int
+    revision: int
+    head_revision: int | None
+    last_lesson: Lesson | None
+
+    @property
+    def head_is_current(self) -> bool:
+        """Whether the stored head knows all that the memory holds."""
+        return self.head_revision == self.revision or not self.examples
+
+
+def status(home: Home) -> Status:
+    """Look at `home` without changing it and without loading the backbone.
+
+    Raises:
+        StoreError: there is no memory, or it cannot be read.
+        BackboneDamaged: the release's manifest cannot be read.
+    """
+    link = home.folder / CURRENT
+    name = precision = tail = None
+    number = int(link.resolve().name) if link.is_dir() and link.resolve().name.isdigit() else None
+    if link.is_dir():
+        manifest = read_manifest(link)
+        name, precision = manifest.name, home.settings.backbone.precision
+        graphs = manifest.graphs.get(home.settings.backbone.precision)
+        tail = graphs.tail.sha256 if graphs is not None else None
+    with home.store(writable=False) as store:
+        head = store.get_head(tail, home.settings.head.name) if tail is not None else None
+        return Status(
+            home=home.folder,
+            release=number,
+            backbone=name,
+            precision=precision,
+            tail=tail,
+            classes=len(store.classes()),
+            examples=sum(1 for _ in store.examples()),
+            bytes=store.bytes_used(),
+            reviews=len(store.reviews()),
+            revision=store.revision,
+            head_revision=head[0] if head is not None else None,
+            last_lesson=next((lesson for lesson in store.history() if lesson.undone_at is None), None),
+        )

@@ -1,0 +1,159 @@
+"""The values of edgecl as plain records: what `--json` prints.
+
+Times are s, UTC since the epoch; shares, probabilities and accuracies are in [0, 1].
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecl.demonstration import Demonstration
+from edgecl.doctor import Finding
+from edgecl.learner import LessonReport
+from edgecl.memory.store import ForgetProof, ReviewFrame
+from edgecl.overview import ClassSummary, Status
+from edgecl.types import Example, Frame, Lesson, Prediction
+
+Record = dict[str, Any]
+
+
+def of_lesson(lesson: Lesson) -> Record:
+    """One act of teaching or of changing what was taught."""
+    return {
+        "lesson": lesson.id,
+        "kind": lesson.kind,
+        "class_id": lesson.class_id,
+        "label": lesson.label,
+        "origin": lesson.origin,
+        "seen": lesson.seen,
+        "kept": lesson.kept,
+        "redundant": lesson.redundant,
+        "rejected": lesson.rejected,
+        "reasons": dict(lesson.reasons),
+        "taken_at": lesson.taken_at,
+        "undone_at": lesson.undone_at,
+        **{key: lesson.detail.get(key) for key in ("example", "from_label")},
+    }
+
+
+def of_report(report: LessonReport) -> Record:
+    """A lesson with what it did to the head."""
+    return of_lesson(report.lesson) | {
+        "accuracy": report.accuracy,
+        "others_before": report.others_before,
+        "others_after": report.others_after,
+        "first_ms": round(report.first_ms, 1),
+        "full_ms": round(report.full_ms, 1),
+    }
+
+
+def of_prediction(frame: Frame, prediction: Prediction) -> Record:
+    """The answer for one frame."""
+    return {
+        "source": frame.camera,
+        "index": frame.index,
+        "label": prediction.label,
+        "probability": round(prediction.probability, 6),
+        "top": [{"label": label, "probability": round(share, 6)} for label, share in prediction.top],
+        "unknown_score": round(prediction.unknown_score, 6),
+        "age": round(prediction.age, 6),
+        "taken_at": frame.taken_at,
+    }
+
+
+def of_review(frame: ReviewFrame) -> Record:
+    """A frame kept for review, without its picture."""
+    return {
+        "review": frame.id,
+        "guess": frame.guess,
+        "probability": frame.probability,
+        "unknown_score": frame.unknown_score,
+        "taken_at": frame.taken_at,
+        "camera": frame.camera,
+    }
+
+
+def of_example(example: Example, label: str) -> Record:
+    """A kept example, without its latent."""
+    return {
+        "example": example.id,
+        "lesson": example.lesson,
+        "label": label,
+        "taken_at": example.taken_at,
+        "camera": example.camera,
+    }
+
+
+def of_proof(proof: ForgetProof) -> Record:
+    """What forgetting a class deleted, and what of it is still on the disk."""
+    return {
+        "label": proof.label,
+        "lesson": proof.lesson.id,
+        "examples": proof.examples,
+        "embeddings": proof.embeddings,
+        "thumbnails": proof.thumbnails,
+        "reviews": proof.reviews,
+        "heads": proof.heads,
+        "bytes_deleted": proof.bytes_deleted,
+        "fragments": proof.fragments,
+        "found": proof.found,
+        "copies": list(proof.copies),
+    }
+
+
+def of_class(summary: ClassSummary) -> Record:
+    """One class as the memory and the head know it."""
+    return {
+        "label": summary.name,
+        "id": summary.id,
+        "examples": summary.examples,
+        "accuracy": summary.accuracy,
+        "taught_at": summary.taught_at,
+    }
+
+
+def of_demonstration(result: Demonstration) -> Record:
+    """What the scripted demonstration measured."""
+    return {
+        "passed": result.passed,
+        "mean_accuracy": result.mean_accuracy,
+        "forgetting": result.forgetting,
+        "unknown_rejected": result.unknown_rejected,
+        "survived_restart": result.survived_restart,
+        "classes": [
+            {
+                "label": one.label,
+                "kept": one.kept,
+                "accuracy_then": one.accuracy_then,
+                "accuracy_now": one.accuracy_now,
+                "forgetting": one.forgetting,
+                "first_ms": round(one.first_ms, 1),
+                "full_ms": round(one.full_ms, 1),
+            }
+            for one in result.classes
+        ],
+    }
+
+
+def of_status(status: Status) -> Record:
+    """A home at a glance."""
+    return {
+        "home": str(status.home),
+        "release": status.release,
+        "backbone": status.backbone,
+        "precision": status.precision,
+        "tail": status.tail,
+        "classes": status.classes,
+        "examples": status.examples,
+        "bytes": status.bytes,
+        "reviews": status.reviews,
+        "revision": status.revision,
+        "head_revision": status.head_revision,
+        "head_is_current": status.head_is_current,
+        "last_lesson": of_lesson(status.last_lesson) if status.last_lesson is not None else None,
+    }
+
+
+def of_finding(finding: Finding) -> Record:
+    """One line of the doctor."""
+    return {"check": finding.check, "state": finding.state, "found": finding.found, "remedy": finding.remedy}

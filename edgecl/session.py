@@ -1,0 +1,179 @@
+"""Someone before a camera: frames come in, keys are pressed, classes are taught. Knows no terminal and no camera."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from edgecl.errors import EdgeclError, FrameUnusable
+from edgecl.gate import FrameGate
+from edgecl.learner import Learner, LessonReport
+from edgecl.lesson import Burst
+from edgecl.types import Frame, Prediction, check_label
+
+LESSON_S = 3.0  # after a key was pressed
+HELD_S = 1.0  # after a held key was repeated
+LABEL_CHARACTERS_MAX = 40
+ENTER, ESCAPE, BACKSPACE = "\r", "\x1b", "\x7f"
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What was made of the newest frame.
+
+    Attributes:
+        prediction: smoothed.
+        refused: why the frame gate would not let it into the memory, or None.
+        fps: frames looked at in a second, lately.
+    """
+
+    prediction: Prediction
+    refused: str | None
+    fps: float
+
+
+class Session:
+    """The state of one demonstration.
+
+    Attributes:
+        learner: what is taught.
+        glance: the newest frame's answer, None before the first.
+        burst: the lesson that is being given, or None.
+        label: its class.
+        typed: the name that is being typed, or None.
+        message: what happened last, in words.
+        report: of the last lesson.
+        over: whether someone asked to leave.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        """Nothing is taught before a key is pressed."""
+        self.learner = learner
+        self.glance: Glance | None = None
+        self.burst: Burst | None = None
+        self.label = ""
+        self.typed: str | None = None
+        self.message = "press n to teach the first class" if not learner.names else "press a number to teach"
+        self.report: LessonReport | None = None
+        self.over = False
+        self._correcting = False
+        self._last: Burst | None = None
+        self._until = 0.0  # s, monotonic, of the lesson
+        # How often a frame may enter the memory does not matter for a look at it.
+        self._gate = FrameGate(learner.settings.gate.model_copy(update={"rate_max_hz": 1000.0}))
+        self._times: deque[float] = deque(maxlen=15)
+
+    @property
+    def names(self) -> list[str]:
+        """The classes in the order of their keys, the first nine with one."""
+        return list(self.learner.names.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Examples of each class."""
+        ids = self.learner.view.class_ids
+        return {name: int((ids == number).sum()) for number, name in self.learner.names.items()}
+
+    @property
+    def correcting(self) -> bool:
+        """Whether the next class that is named gets the last lesson."""
+        return self._correcting
+
+    def left_s(self, monotonic: float) -> float:
+        """How long the lesson still takes."""
+        return max(self._until - monotonic, 0.0) if self.burst is not None else 0.0
+
+    def look(self, frame: Frame) -> None:
+        """Answer for a frame, and take it into the lesson if there is one; ends the lesson when its time is over."""
+        self._times.append(frame.monotonic)
+        lasted = self._times[-1] - self._times[0]
+        fps = (len(self._times) - 1) / lasted if lasted > 0 else 0.0
+        refused = self._gate.check(frame).reason
+        try:
+            self.glance = Glance(self.learner.predict(frame, smooth=True), refused, fps)
+        except FrameUnusable as error:
+            self.message = str(error)
+        if self.burst is not None:
+            self.burst.add(frame)
+            if frame.monotonic >= self._until:
+                self._learn(self.burst)
+
+    def press(self, key: str, monotonic: float) -> None:
+        """Take a key, at `monotonic` s."""
+        if self.typed is not None:
+            self._type(key, monotonic)
+        elif key in ("q", "Q", "\x03", "\x04"):
+            self.over = True
+        elif key.isascii() and key.isdigit() and key != "0":
+            if int(key) > len(self.names):
+                self.message = f"there is no class {key} yet; press n for a new one"
+            else:
+                self._choose(self.names[int(key) - 1], monotonic)
+        elif key == "n":
+            self.typed = ""
+        elif key == "u":
+            self._undo()
+        elif key == "c":
+            self._correcting = self._last is not None and not self._correcting
+            self.message = (
+                "what was it really? press its number, or n for a new class"
+                if self._correcting
+                else "there is no lesson of this session to correct"
+            )
+        elif key == ESCAPE:
+            self._cancel()
+
+    def _type(self, key: str, monotonic: float) -> None:
+        typed = self.typed or ""
+        if key in (ENTER, "\n"):
+            self.typed = None
+            try:
+                self._choose(check_label(typed), monotonic)
+            except EdgeclError as error:
+                self.message = str(error)
+        elif key == ESCAPE or key == "\x03":
+            self._cancel()
+        elif key in (BACKSPACE, "\b"):
+            self.typed = typed[:-1]
+        elif key.isprintable() and len(typed) < LABEL_CHARACTERS_MAX:
+            self.typed = typed + key
+
+    def _cancel(self) -> None:
+        self.typed, self.burst, self._correcting = None, None, False
+        self.message = "cancelled, nothing was changed"
+
+    def _choose(self, label: str, monotonic: float) -> None:
+        if self._correcting:
+            self._correct(label)
+        elif self.burst is not None and label == self.label:
+            self._until = max(self._until, monotonic + HELD_S)
+        elif self.burst is None:
+            self.burst, self.label, self._until = self.learner.burst(), label, monotonic + LESSON_S
+            self.message = f"show {label!r} from all sides"
+
+    def _learn(self, burst: Burst) -> None:
+        self.burst, self._last = None, burst
+        try:
+            self.report = self.learner.teach(self.label, burst, "camera")
+            self.message = f"learned {self.label!r}"
+        except EdgeclError as error:  # the person sees it, and goes on
+            self.report, self._last = None, None
+            self.message = str(error)
+
+    def _undo(self) -> None:
+        try:
+            lesson = self.learner.undo()
+            self.message = f"undid the lesson about {lesson.label!r}"
+            self.report = self._last = None
+        except EdgeclError as error:
+            self.message = str(error)
+
+    def _correct(self, label: str) -> None:
+        """Take the last lesson back and give its frames to `label`."""
+        burst, self._correcting = self._last, False
+        if burst is None or label == self.label:
+            self.message = f"it was taught as {label!r} already"
+            return
+        self._undo()
+        self.label = label
+        self._learn(burst)

@@ -1,0 +1,139 @@
+"""Between a workstation and a home: a backbone goes in as release 1, a learned head comes out as one file."""
+
+from __future__ import annotations
+
+import io
+import json
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgecl import releases
+from edgecl.errors import BackboneError, BackboneMismatch, NotLearned
+from edgecl.files import private_folder
+from edgecl.home import Home
+from edgecl.images import decode_image
+from edgecl.learner import Learner
+from edgecl.manifest import BackboneManifest, read_manifest, read_verified
+from edgecl.memory.store import Store
+from edgecl.workstation.export import PARITY_FILE, export
+from edgecl.workstation.head_export import HeadReport, export_head, verify_head
+
+Picture = NDArray[np.uint8]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """An exported backbone.
+
+    Attributes:
+        folder: where it lies.
+        manifest: what it is.
+        parity: how it compares with the original network, by precision and figure.
+        replaced: name of the backbone that was active before, or None.
+    """
+
+    folder: Path
+    manifest: BackboneManifest
+    parity: dict[str, dict[str, float]]
+    replaced: str | None = None
+
+
+def export_to(out: Path, backbone: str, calibration: Iterable[Picture] | None, say: Say) -> Delivery:
+    """Export `backbone` to the new folder `out`.
+
+    Raises:
+        EdgeclError: see `edgecl.workstation.export.export`.
+    """
+    manifest = export(backbone, out, calibration, progress=say)
+    return Delivery(out, manifest, json.loads((out / PARITY_FILE).read_text("ascii")))
+
+
+def export_into(
+    home: Home, backbone: str, calibration: Iterable[Picture] | None = None, force: bool = False, say: Say = print
+) -> Delivery:
+    """Export `backbone` and make it release 1 and the active one of `home`.
+
+    Args:
+        home: which no other process may write to meanwhile.
+        backbone: see `edgecl.workstation.export.export`.
+        calibration: likewise.
+        force: also where the memory holds examples of another trunk, which then cannot be used any more.
+        say: told of each step.
+
+    Raises:
+        BackboneMismatch: the memory holds examples of another trunk; nothing was changed.
+        StoreBusy: another process writes to the home.
+        EdgeclError: see `edgecl.workstation.export.export`.
+    """
+    with Store.open(home.folder) as store:
+        example = next(store.examples(), None)
+        before = _active(home.folder)
+        if example is not None and before is not None and before.name != backbone and not force:
+            raise _refusal(home, before.name, backbone)  # before the work is done
+        drafts = private_folder(home.folder / "releases")
+        with tempfile.TemporaryDirectory(dir=drafts, prefix=".export-") as draft:
+            made = export_to(Path(draft) / "backbone", backbone, calibration, say)
+            trunk = made.manifest.graphs[home.settings.backbone.precision].trunk.sha256
+            if example is not None and example.trunk != trunk and not force:
+                raise _refusal(home, f"trunk {example.trunk[:12]}…", f"{backbone} (trunk {trunk[:12]}…)")
+            folder = releases.install_first(home.folder, made.folder)
+    return Delivery(folder, made.manifest, made.parity, before.name if before is not None else None)
+
+
+def export_learned(learner: Learner, out: Path) -> dict[str, str]:
+    """Write the head with its backbone to the file `out`; returns its metadata.
+
+    Raises:
+        NotLearned: nothing was taught.
+        EdgeclError: see `edgecl.workstation.head_export.export_head`.
+    """
+    head = _recognised(learner)
+    folder = releases.current(learner.store.home)
+    return export_head(folder, learner.backbone.precision, head, learner.names, out)
+
+
+def verify_learned(learner: Learner, path: Path) -> HeadReport:
+    """Compare the file at `path` with the live path, on the memory's pictures and the backbone's golden ones.
+
+    Raises:
+        ExportRefused: they differ by more than rounding explains.
+        NotLearned: nothing was taught.
+    """
+    return verify_head(path, learner.backbone, _recognised(learner), _pictures(learner))
+
+
+def _recognised(learner: Learner) -> Any:
+    if learner.recogniser is None:
+        raise NotLearned("found nothing that was taught, expected at least one class; use: edgecl teach LABEL SOURCE")
+    return learner.recogniser.head
+
+
+def _pictures(learner: Learner) -> Iterator[Picture]:
+    folder = releases.current(learner.store.home)
+    golden = np.load(io.BytesIO(read_verified(folder, learner.backbone.manifest.golden)), allow_pickle=False)
+    for picture in golden["pictures"]:
+        yield np.ascontiguousarray(picture[..., ::-1])
+    for example in learner.store.examples():
+        if example.thumbnail is not None:
+            yield decode_image(example.thumbnail, f"the picture of example {example.id}")
+
+
+def _active(folder: Path) -> BackboneManifest | None:
+    try:
+        return read_manifest(folder / releases.CURRENT)
+    except BackboneError:  # none, or one that exporting again is to mend
+        return None
+
+
+def _refusal(home: Home, found: str, wanted: str) -> BackboneMismatch:
+    return BackboneMismatch(
+        f"found a memory in {home.folder} whose examples were made by {found}, expected the same trunk; {wanted} could "
+        "not read them: export into another --home, or use --force and teach everything anew (nothing was changed)"
+    )

@@ -1,0 +1,26 @@
+"""What several test files share."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def backbone_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """EfficientNet-Lite0, exported once for all tests and all workers; read-only by agreement."""
+    pytest.importorskip("torch")
+    from edgecl.workstation.export import export
+
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each worker has a folder of its own below the one they share
+        root = root.parent
+    folder = root / "efficientnet-lite0"
+    with (root / "export.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # until the file is closed
+        if not folder.exists():
+            export("efficientnet-lite0", folder)
+    return folder

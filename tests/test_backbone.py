@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edgecl.backbone import Backbone, preprocess
+from edgecl.cameras.sample import photograph, pose, view
+from edgecl.config import BackboneSettings
+from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, ConfigRefused, FrameUnusable
+from edgecl.files import sha256
+from edgecl.golden import check_golden
+from edgecl.manifest import MANIFEST_FILE, InputSpec, Precision, read_manifest
+from edgecl.workstation.export import archive
+
+PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
+SPEC = InputSpec(size=224, mean=(127, 127, 127), std=(128, 128, 128))
+
+
+def loaded(folder: Path, precision: Precision = "int8") -> Backbone:
+    return Backbone(folder, BackboneSettings(precision=precision, threads=1))
+
+
+@pytest.fixture
+def copied(backbone_folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(backbone_folder, tmp_path / "copy"))
+
+
+def rewrite(folder: Path, change: dict[str, object]) -> None:
+    values = json.loads((folder / MANIFEST_FILE).read_bytes())
+    (folder / MANIFEST_FILE).write_text(json.dumps(values | change))
+
+
+def replace_golden(folder: Path, data: bytes) -> None:
+    (folder / "golden.npz").write_bytes(data)
+    rewrite(folder, {"golden": {"file": "golden.npz", "bytes": len(data), "sha256": sha256(data)}})
+
+
+def test_preprocessing_is_the_middle_square_averaged_by_area_in_rgb() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    square = image[12:468, 92:548]  # 456 = round(480 · 0.95)
+    expected = cv2.resize(square, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1]
+    assert np.array_equal(preprocess(image, SPEC), expected)
+
+
+def test_preprocessing_by_a_whole_number_is_the_mean_of_blocks() -> None:
+    image = np.random.default_rng(1).integers(0, 256, (448, 448, 3)).astype(np.uint8)
+    blocks = image.reshape(224, 2, 224, 2, 3).mean(axis=(1, 3))[..., ::-1]
+    found = preprocess(image, SPEC.model_copy(update={"crop": 1.0}))
+    assert np.abs(found - blocks).max() <= 0.5
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 4), (0, 4, 3)])
+def test_what_is_no_colour_picture_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(FrameUnusable, match="expected"):
+        preprocess(np.zeros(shape, np.uint8), SPEC)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (2, 900, 3), (1080, 1920, 3)])
+def test_a_picture_of_any_size_is_embedded(backbone_folder: Path, shape: tuple[int, ...]) -> None:
+    image = np.random.default_rng(2).integers(0, 256, shape).astype(np.uint8)
+    vector = loaded(backbone_folder).see(image)[1].vector
+    assert vector.shape == (1280,)
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("value", [0, 127, 255])
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_picture_of_one_colour_has_finite_numbers(backbone_folder: Path, precision: Precision, value: int) -> None:
+    vector = loaded(backbone_folder, precision).see(np.full((48, 64, 3), value, np.uint8))[1].vector
+    assert np.isfinite(vector).all()
+
+
+def test_an_int8_latent_gives_its_embedding_again_bit_by_bit(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder)
+    for name in ("cat", "brick", "rocket"):
+        activation, embedding = backbone.see(photograph(name))
+        latent = backbone.latent(activation)
+        assert latent.codes.dtype == np.int8
+        assert np.array_equal(latent.codes, activation[0])
+        assert np.array_equal(backbone.embed([latent])[0], embedding.vector)
+
+
+def test_an_fp32_latent_kept_in_int8_gives_almost_its_embedding(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder, "fp32")
+    for name in ("cat", "coffee", "astronaut"):
+        activation, embedding = backbone.see(photograph(name))
+        again = backbone.embed([backbone.latent(activation)])[0]
+        assert float(again @ embedding.vector) > 0.9995
+
+
+def test_many_pictures_at_once_are_embedded_as_one_by_one(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder)
+    images = [view(photograph("cat"), pose(3, k)) for k in range(18)]  # more than one batch
+    alone = np.stack([backbone.see(image)[1].vector for image in images])
+    np.testing.assert_allclose(backbone.embed_images(images), alone, atol=1e-6)
+
+
+def test_no_picture_and_no_latent_give_no_rows(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder)
+    assert backbone.embed_images([]).shape == backbone.embed([]).shape == (0, 1280)
+
+
+def test_numbers_that_are_not_finite_make_the_frame_unusable(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder, "fp32")
+    activation = np.full((1, *backbone.manifest.latent_shape), np.nan, np.float32)
+    with pytest.raises(FrameUnusable, match="not finite"):
+        backbone.embed_activations(activation)
+    with pytest.raises(FrameUnusable, match="not finite"):
+        backbone.latent(activation)
+
+
+def test_a_latent_of_another_code_or_shape_is_refused(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder)
+    latent = backbone.latent(backbone.see(photograph("cat"))[0])
+    for other in (replace(latent, scale=latent.scale * 2), replace(latent, codes=latent.codes[:, :3])):
+        with pytest.raises(BackboneMismatch, match="another backbone"):
+            backbone.embed([other])
+
+
+def test_a_changed_byte_is_found_before_the_graph_is_loaded(copied: Path) -> None:
+    path = copied / "tail.int8.onnx"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(BackboneDamaged, match=r"sha256.*expected"):
+        loaded(copied)
+
+
+def test_a_truncated_file_is_found(copied: Path) -> None:
+    path = copied / "trunk.int8.onnx"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BackboneDamaged, match=r"found \d+ bytes .*expected \d+"):
+        loaded(copied)
+
+
+def test_a_missing_file_is_found(copied: Path) -> None:
+    (copied / "trunk.int8.onnx").unlink()
+    with pytest.raises(BackboneDamaged, match="could not read"):
+        loaded(copied)
+
+
+def test_a_whole_file_that_is_no_graph_is_found(copied: Path) -> None:
+    values = json.loads((copied / MANIFEST_FILE).read_bytes())
+    (copied / "tail.int8.onnx").write_bytes(b"nonsense")
+    values["graphs"]["int8"]["tail"] |= {"bytes": 8, "sha256": sha256(b"nonsense")}
+    rewrite(copied, values)
+    with pytest.raises(BackboneDamaged, match="could not load"):
+        loaded(copied)
+
+
+def test_a_precision_that_was_not_exported_is_missing(copied: Path) -> None:
+    graphs = json.loads((copied / MANIFEST_FILE).read_bytes())["graphs"]
+    rewrite(copied, {"graphs": {"fp32": graphs["fp32"]}})
+    with pytest.raises(BackboneMissing, match="expected int8"):
+        loaded(copied)
+
+
+def test_a_graph_of_another_shape_than_declared_is_found(copied: Path) -> None:
+    rewrite(copied, {"latent_shape": [192, 7, 8]})
+    with pytest.raises(BackboneDamaged, match="declares"):
+        loaded(copied)
+
+
+def test_an_empty_folder_holds_no_backbone(tmp_path: Path) -> None:
+    with pytest.raises(BackboneMissing, match="edgecl export"):
+        loaded(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"format": 2}', b" " * 70_000])
+def test_a_manifest_that_is_none_is_damaged(copied: Path, data: bytes) -> None:
+    (copied / MANIFEST_FILE).write_bytes(data)
+    with pytest.raises(BackboneDamaged):
+        read_manifest(copied)
+
+
+def test_a_file_outside_the_folder_cannot_be_named(copied: Path) -> None:
+    values = json.loads((copied / MANIFEST_FILE).read_bytes())
+    values["golden"]["file"] = "../golden.npz"
+    rewrite(copied, values)
+    with pytest.raises(BackboneDamaged, match=r"golden\.file"):
+        read_manifest(copied)
+
+
+def test_a_provider_that_is_not_there_is_refused(backbone_folder: Path) -> None:
+    with pytest.raises(ConfigRefused, match="CPUExecutionProvider"):
+        Backbone(backbone_folder, BackboneSettings(provider="NoSuchProvider"))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_the_golden_pictures_are_answered(backbone_folder: Path, precision: Precision) -> None:
+    result = check_golden(loaded(backbone_folder, precision), backbone_folder)
+    assert result.pictures >= 32
+    assert result.cosine_min > 0.9999
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_golden_pictures_that_are_answered_otherwise_are_refused(copied: Path, precision: Precision) -> None:
+    with np.load(copied / "golden.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    arrays[f"{precision}.embeddings"] = np.roll(arrays[f"{precision}.embeddings"], 1, axis=0)
+    replace_golden(copied, archive(arrays))
+    with pytest.raises(BackboneDamaged, match=r"found .*expected"):
+        check_golden(loaded(copied, precision), copied)
+
+
+def test_a_golden_file_with_code_in_it_is_refused(copied: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "hostile.npz", pictures=np.array([{"a": 1}], dtype=object))
+    replace_golden(copied, (tmp_path / "hostile.npz").read_bytes())
+    with pytest.raises(BackboneDamaged, match="could not read"):
+        check_golden(loaded(copied), copied)
+
+
+def test_a_golden_file_of_other_shapes_is_refused(copied: Path) -> None:
+    with np.load(copied / "golden.npz", allow_pickle=False) as file:
+        arrays = {name: array[:0] for name, array in file.items()}
+    replace_golden(copied, archive(arrays))
+    with pytest.raises(BackboneDamaged, match="at least one picture"):
+        check_golden(loaded(copied), copied)

@@ -1,0 +1,390 @@
+"""Every camera file of the folder is held to one contract; then what is special to each kind of source."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from camera_servers import Server, jpeg, serving
+
+from edgecl.cameras import Frames, is_live, open_camera, redact, schemes
+from edgecl.cameras.capture import Capture, ffmpeg_options
+from edgecl.cameras.newest import NewestFrame
+from edgecl.cameras.sample import HEIGHT_PX, PHOTOGRAPHS, WIDTH_PX, Pose, calibration_frames, photograph, pose, view
+from edgecl.cameras.stdin import read_frames
+from edgecl.config import CameraSettings
+from edgecl.errors import CameraError, CameraStalled, CameraUnavailable, ImageRefused
+from edgecl.types import Frame
+
+QUICK = CameraSettings(open_timeout_s=1.0, read_timeout_s=0.6, retry_first_s=0.1, retry_longest_s=0.3)
+FORMS = {  # of every scheme: addresses that it alone accepts
+    "folder": ("photos", "photos/", "cup.jpg", "file://{here}/cup.jpg", "plain"),
+    "network": ("rtsp://h/x", "RTSPS://h:554/x", "http://h/x.jpg", "https://u:p@h/video.mp4"),
+    "sample": ("sample://", "sample://cat?seed=1"),
+    "stdin": ("-",),
+    "usb": ("0", "usb:0", "/dev/video0", "usb:/dev/video1", "/dev/v4l/by-id/usb-Cam_1-video-index0"),
+    "video": ("cup.mp4", "file://{here}/cup%20board.MKV", "unnamed"),
+}
+BAD = {
+    "folder": "empty",
+    "network": "http://127.0.0.1:9/x",
+    "sample": "sample://unicorn",
+    "stdin": "-",
+    "usb": "usb:99",
+    "video": "damaged.mp4",
+}
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with one of everything, as the current one."""
+    monkeypatch.chdir(tmp_path)
+    for folder in ("photos", "empty"):
+        (tmp_path / folder).mkdir()
+    for level in (10, 20, 30):
+        (tmp_path / "photos" / f"{level}.jpg").write_bytes(jpeg(level))
+    for name in ("cup.jpg", "plain"):
+        (tmp_path / name).write_bytes(jpeg(100))
+    write_video(tmp_path / "cup.mp4", 12)
+    (tmp_path / "unnamed").write_bytes((tmp_path / "cup.mp4").read_bytes())
+    (tmp_path / "damaged.mp4").write_bytes(np.random.default_rng(0).bytes(20_000))
+    return tmp_path
+
+
+def write_video(path: Path, frames: int, fps: float = 20.0) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), fps, (64, 48))
+    for number in range(frames):
+        writer.write(np.full((48, 64, 3), 10 * number + 20, np.uint8))
+    writer.release()
+
+
+@contextlib.contextmanager
+def opened(scheme: str) -> Iterator[Frames]:
+    """Frames of a source of this scheme that works."""
+    with contextlib.ExitStack() as stack:
+        if scheme == "stdin":
+            frames: Frames = read_frames(io.BytesIO(jpeg(1) + jpeg(2) + jpeg(3)))
+        elif scheme == "network":
+            server = stack.enter_context(serving(Server(every_s=0.005)))
+            frames = open_camera(f"http://{server.address}/stream?password=secret", QUICK)
+        elif scheme == "usb":
+            if not os.access("/dev/video0", os.R_OK | os.W_OK):
+                pytest.skip("this machine has no camera")
+            frames = open_camera("0", QUICK)
+        else:
+            frames = open_camera({"folder": "photos", "video": "cup.mp4", "sample": "sample://cat"}[scheme], QUICK)
+        yield stack.enter_context(contextlib.closing(frames))
+
+
+def level(frame: Frame) -> int:
+    return round(float(frame.image.mean()))
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_each_address_is_accepted_by_one_file_only(scheme: str, here: Path) -> None:
+    for form in FORMS[scheme]:
+        url = form.format(here=here)
+        assert [name for name, other in schemes().items() if other.accepts(url)] == [scheme]
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_frames_are_numbered_from_0_in_colour_and_know_their_time(scheme: str, here: Path) -> None:
+    start = time.monotonic()
+    with opened(scheme) as frames:
+        for index, frame in enumerate(itertools.islice(frames, 3)):
+            assert frame.index == index and frame.image.dtype == np.uint8 and frame.image.shape[2] == 3
+            assert start <= frame.monotonic <= time.monotonic() and abs(frame.taken_at - time.time()) < 60
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_no_frame_shows_a_password(scheme: str, here: Path) -> None:
+    with opened(scheme) as frames:
+        camera = next(frames).camera
+        assert camera and "secret" not in camera
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_closing_releases_files_and_threads(scheme: str, here: Path) -> None:
+    with opened(scheme) as frames:
+        next(frames)  # what is loaded once stays
+    before = (len(list(Path("/proc/self/fd").iterdir())), {thread.name for thread in threading.enumerate()})
+    with opened(scheme) as frames:
+        next(frames)
+    time.sleep(0.05)
+    assert (len(list(Path("/proc/self/fd").iterdir())), {thread.name for thread in threading.enumerate()}) == before
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_a_closed_camera_gives_no_more_frames(scheme: str, here: Path) -> None:
+    with opened(scheme) as frames:
+        next(frames)
+        frames.close()
+        assert list(frames) == []
+
+
+@pytest.mark.parametrize("scheme", schemes())
+def test_a_bad_source_gives_one_camera_error_and_nothing_is_printed(
+    scheme: str, here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    source: Frames = read_frames(io.BytesIO()) if scheme == "stdin" else open_camera(BAD[scheme], QUICK)
+    with pytest.raises(CameraUnavailable, match=r"(found|could not open).*(expected|;)"):
+        next(source)
+    assert capfd.readouterr().err == ""
+
+
+def test_only_cameras_that_run_in_real_time_are_live(here: Path) -> None:
+    assert all(is_live(url) for url in ("0", "rtsp://h/x", "http://h/x", "sample://cat?fps=15"))
+    assert not any(is_live(url) for url in ("photos", "cup.jpg", "cup.mp4", "-", "sample://cat"))
+
+
+@pytest.mark.parametrize("url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x"))
+def test_an_unknown_address_is_told_all_the_forms_there_are(url: str, here: Path) -> None:
+    with pytest.raises(CameraUnavailable, match="expected one of") as refused:
+        open_camera(url, QUICK)
+    assert all(scheme.FORM in str(refused.value) for scheme in schemes().values())
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://ann:secret@host:554/live", "rtsp://***@host:554/live"),
+        ("rtsp://ann:se@cr/et@host/live", "rtsp://***@host/live"),
+        ("rtsp://ann:secret#1?@host/live", "rtsp://***@host/live"),
+        ("http://host/shot.cgi?usr=ann&pwd=secret&size=2", "http://host/shot.cgi?usr=***&pwd=***&size=2"),
+        ("http://host/x?API_KEY=secret", "http://host/x?API_KEY=***"),
+        ("http://host/live", "http://host/live"),
+        ("/photos/me@home/cup.jpg", "/photos/me@home/cup.jpg"),
+        ("0", "0"),
+    ],
+)
+def test_passwords_are_redacted(url: str, shown: str) -> None:
+    assert redact(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ann:se/cret@127.0.0.1:9/x", "http://ann:secret@[::1/x", "rtsp://a:secret@[::1/x"]
+)
+def test_an_address_that_cannot_be_read_does_not_show_its_password(url: str) -> None:
+    with pytest.raises(CameraUnavailable) as refused:
+        next(open_camera(url, QUICK))
+    assert "cret" not in str(refused.value) and refused.value.__cause__ is None
+
+
+# folders and images
+
+
+def test_a_folder_is_read_in_the_order_of_names_and_each_still_has_its_own_address(here: Path) -> None:
+    frames = list(open_camera("photos", QUICK))
+    assert [(level(frame), frame.camera) for frame in frames] == [(v, f"photos/{v}.jpg") for v in (10, 20, 30)]
+
+
+def test_a_folder_leaves_out_what_cannot_be_read_and_says_so(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (here / "photos" / "15.jpg").write_bytes(jpeg(15)[:-9])
+    (here / "photos" / "notes.txt").write_text("no image")
+    with caplog.at_level(logging.WARNING):
+        assert [(frame.index, level(frame)) for frame in open_camera("photos", QUICK)] == [(0, 10), (1, 20), (2, 30)]
+    assert [record.getMessage().startswith("left out: found a JPEG") for record in caplog.records] == [True]
+
+
+def test_a_folder_without_one_good_image_is_unavailable(here: Path) -> None:
+    (here / "empty" / "1.jpg").write_bytes(b"no image")
+    with pytest.raises(CameraUnavailable, match="found 1 image files in empty and none that can be read"):
+        list(open_camera("empty", QUICK))
+
+
+def test_one_image_that_cannot_be_read_is_refused(here: Path) -> None:
+    (here / "cup.jpg").write_bytes(jpeg(1)[:-9])
+    with pytest.raises(ImageRefused, match="truncated"):
+        next(open_camera("cup.jpg", QUICK))
+
+
+# videos
+
+
+def test_a_video_gives_every_frame_in_order_and_the_distances_between_them(here: Path) -> None:
+    frames = list(open_camera("cup.mp4", QUICK))
+    assert [abs(level(frame) - (20 + 10 * frame.index)) < 5 for frame in frames] == [True] * 12
+    assert np.allclose(np.diff([frame.taken_at for frame in frames]), 1 / 20, atol=1e-4)
+
+
+def test_a_video_that_is_cut_off_before_its_index_is_unavailable(here: Path) -> None:
+    data = (here / "cup.mp4").read_bytes()
+    (here / "cut.mp4").write_bytes(data[: len(data) // 2])
+    with pytest.raises(CameraUnavailable, match="check that the file is whole"):
+        list(open_camera("cut.mp4", QUICK))
+
+
+def test_a_pipe_with_the_name_of_a_video_does_not_hang(here: Path) -> None:
+    os.mkfifo(here / "pipe.mp4")
+    with pytest.raises(CameraUnavailable, match="no regular file"):
+        next(open_camera("pipe.mp4", QUICK))
+
+
+def test_a_backend_that_sleeps_through_its_time_out_is_left_behind(here: Path) -> None:
+    os.mkfifo(here / "pipe.mp4")  # opening it blocks in the system, where no time-out of FFmpeg reaches
+    start = time.monotonic()
+    with pytest.raises(CameraUnavailable, match="could not open pipe"):
+        Capture("pipe.mp4", cv2.CAP_FFMPEG, ffmpeg_options(QUICK), QUICK, "pipe", "check it")
+    assert time.monotonic() - start < QUICK.open_timeout_s + 1
+    with (here / "pipe.mp4").open("wb"):  # now the thread that was left behind ends
+        [thread.join(2) for thread in threading.enumerate() if thread.name == "capture"]
+
+
+# standard input
+
+
+def test_standard_input_gives_one_image_of_any_kind() -> None:
+    png = cv2.imencode(".png", np.full((5, 7, 3), 9, np.uint8))[1].tobytes()
+    assert [frame.image.shape for frame in read_frames(io.BytesIO(png))] == [(5, 7, 3)]
+
+
+def test_standard_input_gives_each_jpeg_of_a_stream_as_a_still_and_leaves_out_damaged_ones() -> None:
+    stream = jpeg(10) + jpeg(20)[:-9] + b"--frame\r\n\r\n" + jpeg(30)
+    frames = list(read_frames(io.BytesIO(stream)))
+    assert [(level(frame), frame.camera) for frame in frames] == [(10, "stdin:0"), (30, "stdin:1")]
+
+
+@pytest.mark.parametrize("data", [b"no image at all", jpeg(1)[:-9]])
+def test_standard_input_without_a_whole_image_is_refused(data: bytes) -> None:
+    with pytest.raises(ImageRefused, match="in standard input"):
+        list(read_frames(io.BytesIO(data)))
+
+
+def test_a_dash_reads_the_standard_input_of_the_process() -> None:
+    program = (
+        "from edgecl.cameras import open_camera; from edgecl.config import CameraSettings\n"
+        "print([frame.image.shape for frame in open_camera('-', CameraSettings())])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=jpeg(1) * 2, capture_output=True, timeout=30, check=True
+    )
+    assert done.stdout.decode().strip() == "[(48, 64, 3), (48, 64, 3)]"
+
+
+# the simulated camera
+
+
+def test_the_same_sample_address_gives_the_same_bits() -> None:
+    url = "sample://coffee?seed=7&frames=30"
+    pairs = zip(open_camera(url, QUICK), open_camera(url, QUICK), strict=True)
+    assert all((one.image == two.image).all() for one, two in pairs)
+
+
+def test_another_seed_gives_other_pictures() -> None:
+    one, two = (next(open_camera(f"sample://coffee?seed={seed}", QUICK)).image for seed in (1, 2))
+    assert (one != two).mean() > 0.5
+
+
+def test_a_sample_ends_after_the_frames_that_were_asked_for() -> None:
+    assert [frame.index for frame in open_camera("sample://cat?frames=4", QUICK)] == [0, 1, 2, 3]
+
+
+def test_a_sample_with_a_frame_rate_keeps_time() -> None:
+    start = time.monotonic()
+    assert len(list(open_camera("sample://cat?fps=20&frames=11", QUICK))) == 11
+    assert 0.5 <= time.monotonic() - start < 0.8
+
+
+def test_a_sample_without_a_name_walks_through_the_photographs() -> None:
+    first, later = next(open_camera("sample://", QUICK)).image, None
+    for frame in itertools.islice(open_camera("sample://?fps=0", QUICK), 0, 61):
+        later = frame.image
+    named = next(open_camera(f"sample://{PHOTOGRAPHS[0]}", QUICK)).image
+    assert (first == named).all()
+    assert later is not None and (later == view(photograph(PHOTOGRAPHS[1]), pose(0, 4.0))).all()
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+def test_a_photograph_is_in_colour_and_its_view_is_a_frame(name: str) -> None:
+    image = view(photograph(name), pose(0, 1.0))
+    assert image.shape == (HEIGHT_PX, WIDTH_PX, 3) and image.dtype == np.uint8 and image.std() > 2
+
+
+def test_a_camera_at_rest_sees_the_middle_of_the_photograph() -> None:
+    photo = cv2.resize(photograph("coffee"), (WIDTH_PX, HEIGHT_PX))
+    assert np.abs(view(photo, Pose()).astype(int) - photo).max() <= 1
+
+
+def test_the_hand_moves_smoothly() -> None:
+    steps = [(pose(3, t / 15), pose(3, (t + 1) / 15)) for t in range(300)]
+    assert max(max(abs(a.x - b.x), abs(a.y - b.y), abs(a.zoom - b.zoom), abs(a.turn - b.turn)) for a, b in steps) < 0.25
+
+
+def test_calibration_frames_show_all_photographs_and_are_the_same_each_time() -> None:
+    count = len(PHOTOGRAPHS)
+    frames = list(calibration_frames(count, seed=5))
+    assert len({frame.tobytes() for frame in frames}) == count
+    assert all((one == two).all() for one, two in zip(frames, calibration_frames(count, seed=5), strict=True))
+
+
+@pytest.mark.parametrize("part", ("seed=x", "fps=-1", "frames=1.5", "fps=nan", "colour=red", "seed=99999999999"))
+def test_a_sample_address_that_is_not_understood_is_refused(part: str) -> None:
+    with pytest.raises(CameraUnavailable, match="expected"):
+        next(open_camera(f"sample://cat?{part}", QUICK))
+
+
+# the newest frame
+
+
+def ticking(every_s: float, count: int, then: Exception | None = None) -> Iterator[Frame]:
+    for index in range(count):
+        time.sleep(every_s)
+        yield Frame(np.zeros((2, 2, 3), np.uint8), time.time(), time.monotonic(), "clock", index)
+    if then is not None:
+        raise then
+
+
+def test_a_slow_reader_loses_old_frames_and_each_is_counted() -> None:
+    with NewestFrame(ticking(0.01, 40), QUICK) as newest:
+        seen = []
+        for frame in newest:
+            seen.append(frame.index)
+            time.sleep(0.1)
+        assert seen == sorted(set(seen)) and seen[-1] == 39 and newest.dropped == 40 - len(seen)
+
+
+def test_an_error_of_the_camera_reaches_the_reader_after_the_frames_before_it() -> None:
+    with NewestFrame(ticking(0.01, 1, CameraStalled("gone")), QUICK) as newest:
+        assert next(newest).index == 0
+        with pytest.raises(CameraError, match="gone"):
+            next(newest)
+        assert list(newest) == []
+
+
+def test_a_reader_is_not_kept_waiting_longer_than_the_read_time_out() -> None:
+    def stuck() -> Iterator[Frame]:
+        yield from ticking(0.0, 1)
+        release.wait(10)
+
+    release = threading.Event()
+    newest = NewestFrame(stuck(), QUICK)
+    next(newest)
+    start = time.monotonic()
+    with pytest.raises(CameraStalled, match="clock"):
+        next(newest)
+    assert 0.5 < time.monotonic() - start < 0.9
+    release.set()
+    newest.close()
+
+
+def test_closing_while_another_thread_waits_ends_the_wait() -> None:
+    newest = NewestFrame(ticking(0.5, 10), QUICK)
+    rest: list[Frame] = []
+    waiting = threading.Thread(target=lambda: rest.extend(newest))
+    waiting.start()
+    newest.close()
+    waiting.join(1)
+    assert not waiting.is_alive() and rest == []

@@ -1,0 +1,101 @@
+"""The doctor: what it finds, and what it says to do."""
+
+import shutil
+
+import numpy as np
+import pytest
+from commands import bare_home, run
+
+from edgecl.doctor import examine
+from edgecl.files import sha256
+from edgecl.manifest import read_manifest
+from edgecl.memory.store import Store
+from edgecl.releases import install_first
+
+
+@pytest.fixture
+def home(tmp_path, backbone_folder):
+    return bare_home(tmp_path / "home", backbone_folder)
+
+
+def findings(home):
+    return {finding.check: finding for finding in examine(home)}
+
+
+def test_a_sound_home_has_nothing_that_fails(home):
+    run("teach", "cat", "sample://cat", "--limit", 9, "--home", home)
+    told = run("doctor", "--home", home, "--json")
+    assert told.status == 0
+    assert {one["check"] for one in told.records} == {
+        "versions", "runtime", "settings", "home", "disk", "memory", "backbone", "golden", "latency", "camera",
+    }  # fmt: skip
+    assert all(one.keys() == {"check", "state", "found", "remedy"} for one in told.records)
+    assert "classes: 1" in findings(home)["memory"].found
+
+
+def test_every_line_of_the_doctor_begins_with_its_state(home):
+    lines = [line for line in run("doctor", "--home", home).out.splitlines() if not line.startswith(" ")]
+    assert {line.split()[0] for line in lines} <= {"ok", "warn", "fail"}
+
+
+def test_a_home_that_is_not_there_is_no_fault_and_is_not_made(tmp_path):
+    assert findings(tmp_path / "home")["home"].state == "ok"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_missing_backbone_fails_with_status_1(tmp_path):
+    told = run("doctor", "--home", tmp_path / "home")
+    assert told.status == 1
+    assert "edgecl export" in told.out
+    assert "1 check failed" in told.err
+
+
+def test_a_damaged_release_fails(tmp_path, backbone_folder):
+    release = install_first(tmp_path / "home", backbone_folder)
+    (release / "trunk.int8.onnx").write_bytes(b"x")
+    found = findings(tmp_path / "home")["backbone"]
+    assert found.state == "fail"
+    assert "trunk.int8.onnx" in found.found
+
+
+def test_a_damaged_memory_fails(home):
+    (home / "edgecl.db").write_bytes(b"no database")
+    found = findings(home)["memory"]
+    assert found.state == "fail"
+    assert "edgecl restore" in found.found
+
+
+def test_a_home_that_is_open_to_others_is_told_with_the_command_that_closes_it(home):
+    home.chmod(0o755)
+    found = findings(home)["home"]
+    assert (found.state, found.remedy) == ("warn", f"chmod 700 {home}")
+
+
+def test_settings_that_cannot_be_used_fail_and_the_rest_is_still_looked_at(home):
+    (home / "edgecl.toml").write_text("[memory]\nper_class = 0\n")
+    found = findings(home)
+    assert found["settings"].state == "fail"
+    assert found["backbone"].state == "ok"
+
+
+def test_a_memory_that_another_process_writes_to_is_sound(home):
+    with Store.open(home):
+        found = findings(home)["memory"]
+    assert found.state == "ok"
+    assert "another process" in found.found
+
+
+def test_a_runtime_that_answers_otherwise_than_the_exporter_fails(tmp_path, backbone_folder):
+    folder = shutil.copytree(backbone_folder, tmp_path / "backbone")
+    manifest = read_manifest(folder)
+    with np.load(folder / manifest.golden.file) as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["int8.embeddings"] = arrays["int8.embeddings"][::-1].copy()
+    np.savez(folder / "golden.npz", **arrays)
+    data = (folder / "golden.npz").read_bytes()
+    entry = manifest.golden.model_copy(update={"bytes": len(data), "sha256": sha256(data)})
+    (folder / "manifest.json").write_bytes(manifest.model_copy(update={"golden": entry}).to_bytes())
+    found = findings(bare_home(tmp_path / "home", folder))
+    assert found["backbone"].state == "ok"
+    assert found["golden"].state == "fail"
+    assert "golden pictures" in found["golden"].found

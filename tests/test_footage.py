@@ -1,0 +1,53 @@
+"""Bounded pieces of what a source shows."""
+
+import pytest
+from commands import save_pictures, save_video
+
+from edgecl.cameras.footage import ends, footage
+from edgecl.config import CameraSettings
+
+SETTINGS = CameraSettings()
+
+
+def indices(url, **bounds):
+    return [frame.index for frame in footage(str(url), SETTINGS, **bounds)]
+
+
+def test_a_limit_counts_the_frames_that_are_given():
+    assert indices("sample://cat", limit=4) == [0, 1, 2, 3]
+    assert indices("sample://cat", limit=4, every=3) == [0, 3, 6, 9]
+
+
+def test_seconds_are_those_of_the_recording(tmp_path):
+    video = save_video(tmp_path / "cat.avi", "cat", frames=30, fps=10.0)
+    assert indices(video, seconds=1.0) == list(range(10))
+    assert indices("sample://cat", seconds=2.0) == list(range(30))
+
+
+def test_the_times_of_files_do_not_bound_a_folder(tmp_path):
+    assert len(indices(save_pictures(tmp_path / "cat", "cat", 5), seconds=60.0)) == 5
+
+
+def test_of_a_live_source_a_slow_reader_gets_the_newest():
+    frames = footage("sample://cat?fps=100", SETTINGS, seconds=0.5)
+    first = next(frames)
+    assert first.index < 49  # and those that the reader was too slow for are gone
+    assert all(later.index > first.index for later in frames)
+
+
+def test_a_source_that_is_left_early_is_closed():
+    frames = footage("sample://cat?fps=50", SETTINGS)
+    next(frames)
+    frames.close()
+    with pytest.raises(StopIteration):
+        next(frames)
+
+
+@pytest.mark.parametrize("url", ["cup.mp4", "photos/", "-", "file:///tmp/cup.jpg"])
+def test_files_and_standard_input_end(url):
+    assert ends(url)
+
+
+@pytest.mark.parametrize("url", ["0", "usb:0", "/dev/video0", "rtsp://camera/stream", "sample://cat", "sample://"])
+def test_cameras_do_not_end(url):
+    assert not ends(url)

@@ -1,0 +1,266 @@
+"""The learner with a real store and a real backbone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgecl.backbone import Backbone
+from edgecl.cameras import open_camera
+from edgecl.config import BackboneSettings, CameraSettings, MemorySettings, Settings
+from edgecl.errors import BackboneMismatch, ClassUnknown, ItemUnknown, LabelRefused, NothingKept, NothingToUndo
+from edgecl.learner import Learner
+from edgecl.memory.store import Store
+from edgecl.types import Frame
+
+
+@pytest.fixture(scope="module")
+def backbone(backbone_folder):
+    return Backbone(backbone_folder, BackboneSettings(precision="int8"))
+
+
+@pytest.fixture
+def learner(tmp_path, backbone):
+    with Store.open(tmp_path / "home") as store:
+        yield Learner(store, backbone, Settings())
+
+
+def frames(name, count=12, seed=1):
+    """`count` clearly different views."""
+    shown = open_camera(f"sample://{name}?seed={seed}&frames={count * 6}", CameraSettings())
+    return [frame for index, frame in enumerate(shown) if index % 6 == 0]
+
+
+def teach(learner, label, name=None, **more):
+    burst = learner.burst()
+    for frame in frames(name or label, **more):
+        burst.add(still(frame))
+    return learner.teach(label, burst, "camera")
+
+
+def still(frame):
+    """A frame as from a folder, which no gate compares with the one before."""
+    return Frame(frame.image, frame.taken_at, frame.monotonic, f"{frame.camera}#{frame.index}", frame.index)
+
+
+def share(learner, name, label, seed=9):
+    answers = [learner.predict(frame).label for frame in frames(name, seed=seed)]
+    return sum(answer == label for answer in answers) / len(answers)
+
+
+def test_before_any_lesson_everything_is_unknown(learner):
+    prediction = learner.predict(frames("cat", 1)[0])
+    assert (prediction.label, prediction.top, prediction.unknown_score) == (None, (), 1.0)
+
+
+def test_what_was_taught_is_recognised_and_what_was_not_is_unknown(learner):
+    for name in ("cat", "coffee", "rocket"):
+        teach(learner, name)
+    assert min(share(learner, name, name) for name in ("cat", "coffee", "rocket")) >= 0.7
+    assert share(learner, "brick", None) == 1.0
+
+
+def test_a_lesson_reports_what_it_did(learner):
+    teach(learner, "cat")
+    report = teach(learner, "coffee")
+    lesson = report.lesson
+    assert lesson.seen == lesson.kept + lesson.redundant + lesson.rejected == 12
+    assert report.accuracy is not None
+    assert report.others_before is not None
+    assert report.others_after is not None
+    assert 0 < report.first_ms <= report.full_ms
+
+
+def test_a_class_is_answered_before_the_full_fit(learner):
+    for name in ("cat", "coffee"):
+        teach(learner, name)
+    burst = learner.burst()
+    for frame in frames("rocket"):
+        burst.add(still(frame))
+    learner.commit("rocket", burst, "camera")
+    assert share(learner, "rocket", "rocket", seed=1) >= 0.7
+
+
+def test_a_restart_answers_bit_for_bit_as_before(tmp_path, backbone):
+    with Store.open(tmp_path) as store:
+        learner = Learner(store, backbone, Settings())
+        teach(learner, "cat")
+        teach(learner, "coffee")
+        before = [learner.predict(frame) for frame in frames("cat", 3, seed=5)]
+    with Store.open(tmp_path) as store:
+        again = Learner(store, backbone, Settings())
+        after = [again.predict(frame) for frame in frames("cat", 3, seed=5)]
+    assert [(p.label, p.top, p.unknown_score) for p in before] == [(p.label, p.top, p.unknown_score) for p in after]
+
+
+def test_rebuilding_from_the_memory_gives_what_is_running(learner):
+    for name in ("cat", "coffee", "rocket"):
+        teach(learner, name)
+    running = learner.recogniser.head.probabilities(learner.view.vectors)
+    done = []
+    learner.rebuild(lambda now, total: done.append((now, total)))
+    assert done[-1] == (len(learner.view), len(learner.view))
+    np.testing.assert_allclose(learner.recogniser.head.probabilities(learner.view.vectors), running, atol=0.01)
+
+
+def test_undo_brings_back_the_answers_of_before(learner):
+    teach(learner, "cat")
+    teach(learner, "coffee")
+    vectors = learner.view.vectors.copy()
+    before = learner.recogniser.head.probabilities(vectors)
+    teach(learner, "rocket")
+    assert learner.undo().label == "rocket"
+    np.testing.assert_allclose(learner.recogniser.head.probabilities(vectors), before, atol=0.01)
+
+
+def test_undoing_everything_leaves_nothing_to_undo(learner):
+    teach(learner, "cat")
+    learner.undo()
+    assert learner.recogniser is None
+    with pytest.raises(NothingToUndo):
+        learner.undo()
+
+
+def test_undo_brings_back_what_a_full_class_had_to_give_up(tmp_path, backbone):
+    with Store.open(tmp_path) as store:
+        learner = Learner(store, backbone, Settings(memory=MemorySettings(per_class=4)))
+        teach(learner, "cat", seed=1)
+        before = learner.view.example_ids.tolist()
+        teach(learner, "cat", seed=2)
+        assert len(learner.view) == 4
+        assert learner.view.example_ids.tolist() != before
+        learner.undo()
+        assert learner.view.example_ids.tolist() == before
+
+
+def test_statistics_kept_up_to_date_are_those_of_the_memory(learner):
+    teach(learner, "cat")
+    teach(learner, "coffee")
+    teach(learner, "cat", seed=4)
+    learner.undo()
+    learner.merge("coffee", "cat")
+    kept, fresh = learner.view.stats, learner.store.view(learner.backbone.tail_digest).stats
+    assert kept.count.tolist() == fresh.count.tolist()
+    np.testing.assert_allclose(kept.outer, fresh.outer, atol=1e-9)
+    np.testing.assert_allclose(kept.sum, fresh.sum, atol=1e-9)
+
+
+def test_a_renamed_class_is_answered_by_its_new_name(learner):
+    teach(learner, "cat")
+    learner.rename("cat", "Mrs Whiskers")
+    assert share(learner, "cat", "Mrs Whiskers") >= 0.7
+
+
+def test_merged_classes_answer_as_one(learner):
+    for name in ("cat", "coffee", "rocket"):
+        teach(learner, name)
+    learner.merge("coffee", "cat")
+    assert share(learner, "coffee", "cat") >= 0.7
+
+
+def test_a_corrected_example_counts_for_its_new_class(learner):
+    teach(learner, "cat")
+    teach(learner, "coffee")
+    wrong = int(learner.view.example_ids[0])
+    learner.correct(wrong, "coffee")
+    moved = learner.view.class_ids[learner.view.example_ids == wrong]
+    assert learner.names[int(moved[0])] == "coffee"
+
+
+def test_a_forgotten_class_is_gone_from_memory_and_head(learner):
+    teach(learner, "cat")
+    teach(learner, "coffee")
+    proof = learner.forget("cat")
+    assert proof.found == 0
+    assert set(learner.names.values()) == {"coffee"}
+    assert len(learner.recogniser.head.class_ids) == 1
+
+
+def test_forgetting_the_only_class_leaves_everything_unknown(learner):
+    teach(learner, "cat")
+    learner.forget("cat")
+    assert learner.predict(frames("cat", 1)[0]).label is None
+
+
+def test_frames_that_show_nothing_new_are_refused_and_change_nothing(learner):
+    teach(learner, "cat")
+    before = learner.store.revision
+    with pytest.raises(NothingKept, match="like what is known"):
+        teach(learner, "cat")
+    assert learner.store.revision == before
+
+
+def test_a_lesson_of_black_frames_is_refused_with_the_reason(learner):
+    burst = learner.burst()
+    black = np.zeros((480, 640, 3), np.uint8)
+    for index in range(3):
+        burst.add(Frame(black, 0.0, 0.0, f"still {index}", index))
+    with pytest.raises(NothingKept, match="3 too dark"):
+        learner.teach("night", burst, "camera")
+    assert learner.store.classes() == {}
+
+
+def test_a_bad_label_is_refused_before_anything_is_written(learner):
+    burst = learner.burst()
+    for frame in frames("cat", 2):
+        burst.add(still(frame))
+    with pytest.raises(LabelRefused):
+        learner.teach("../etc", burst, "camera")
+    assert learner.store.history() == ()
+
+
+def test_a_very_long_lesson_holds_only_so_many_candidates(tmp_path, backbone):
+    with Store.open(tmp_path) as store:
+        learner = Learner(store, backbone, Settings(memory=MemorySettings(per_class=2, redundant_cosine=1.0)))
+        burst = learner.burst()
+        for frame in frames("cat", 20):
+            burst.add(still(frame))
+            assert len(burst.candidates) < 16
+        report = learner.teach("cat", burst, "camera")
+        assert (report.lesson.seen, report.lesson.kept) == (20, 2)
+
+
+def test_uncertain_frames_wait_for_review_and_can_be_taught(learner):
+    teach(learner, "cat")
+    teach(learner, "coffee")
+    noted = [learner.note_uncertain(frame) for frame in frames("astronaut") + frames("cat", seed=30)]
+    kept = [number for number in noted if number is not None]
+    if not kept:
+        pytest.fail("no frame was uncertain, expected at least one of sixteen")
+    report = learner.label_review(kept[0], "astronaut")
+    assert report.lesson.label == "astronaut"
+    assert kept[0] not in [frame.id for frame in learner.store.reviews()]
+
+
+def test_a_review_frame_that_is_gone_is_named(learner):
+    with pytest.raises(ItemUnknown, match="17"):
+        learner.label_review(17, "cat")
+
+
+def test_an_unknown_class_is_named(learner):
+    teach(learner, "cat")
+    with pytest.raises(ClassUnknown, match="caat"):
+        learner.forget("caat")
+
+
+def test_a_memory_of_another_trunk_is_refused(tmp_path, backbone, backbone_folder):
+    with Store.open(tmp_path) as store:
+        teach(Learner(store, backbone, Settings()), "cat")
+    other = Backbone(backbone_folder, BackboneSettings(precision="fp32"))
+    with Store.open(tmp_path) as store, pytest.raises(BackboneMismatch, match="trunk"):
+        Learner(store, other, Settings())
+
+
+def test_latents_of_the_float_backbone_teach_as_well(tmp_path, backbone_folder):
+    with Store.open(tmp_path) as store:
+        learner = Learner(store, Backbone(backbone_folder, BackboneSettings(precision="fp32")), Settings())
+        teach(learner, "cat")
+        teach(learner, "coffee")
+        assert share(learner, "cat", "cat") >= 0.7
+
+
+def test_thumbnails_can_be_switched_off(tmp_path, backbone):
+    with Store.open(tmp_path) as store:
+        learner = Learner(store, backbone, Settings(memory=MemorySettings(thumbnails=False)))
+        teach(learner, "cat")
+        assert {example.thumbnail for example in store.examples()} == {None}

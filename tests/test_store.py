@@ -1,0 +1,724 @@
+"""The memory as its caller sees it: lessons, undo, classes, views, heads, review frames, forgetting."""
+
+import shutil
+import sqlite3
+import stat
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from memories import (
+    DIMENSION,
+    OTHER_TAIL,
+    OTHER_TRUNK,
+    TAIL,
+    TRUNK,
+    content,
+    examples,
+    taught,
+    teach,
+    vectors,
+)
+
+from edgecl.errors import (
+    BackboneMismatch,
+    ClassUnknown,
+    FrameUnusable,
+    InputRefused,
+    ItemUnknown,
+    LabelRefused,
+    NothingKept,
+    NothingToUndo,
+    StoreError,
+)
+from edgecl.memory.store import Store
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "home") as store:
+        yield store
+
+
+def labels(store):
+    """Example id → name of its class."""
+    view = store.view(TAIL)
+    return {int(e): view.names[int(c)] for e, c in zip(view.example_ids, view.class_ids, strict=True)}
+
+
+# Lessons
+
+
+def test_a_new_memory_holds_nothing(store):
+    assert (dict(store.classes()), store.history(), len(store.view(TAIL)), store.revision) == ({}, (), 0, 0)
+
+
+def test_a_lesson_comes_back_as_it_was_taught(store):
+    lesson = teach(store, "cup", 3, seed=5)
+    found = list(store.examples())
+    for example, original in zip(found, examples(3, seed=5), strict=True):
+        assert np.array_equal(example.latent.codes, original.latent.codes)
+        assert (example.latent.scale, example.latent.zero_point) == (original.latent.scale, original.latent.zero_point)
+        assert (example.trunk, example.thumbnail) == (original.trunk, original.thumbnail)
+        assert (example.taken_at, example.camera) == (original.taken_at, original.camera)
+        assert (example.lesson, example.class_id) == (lesson.id, lesson.class_id)
+    assert np.array_equal(store.view(TAIL).vectors, vectors(3, seed=5))
+
+
+def test_a_lesson_records_what_was_seen_and_why_frames_were_refused(store):
+    lesson = teach(store, "cup", 3)
+    assert (lesson.kind, lesson.label, lesson.origin) == ("teach", "cup", "camera")
+    assert (lesson.seen, lesson.kept, lesson.redundant, lesson.rejected) == (5, 3, 1, 1)
+    assert lesson.reasons == {"blurred": 1}
+    assert store.history() == (lesson,)
+
+
+def test_a_lesson_is_there_after_the_store_was_closed(tmp_path):
+    taught(tmp_path / "home")
+    with Store.open(tmp_path / "home") as store:
+        before = content(store)
+    with Store.open(tmp_path / "home", writable=False) as store:
+        assert content(store) == before
+
+
+def test_a_label_is_kept_in_one_form_of_unicode(store):
+    teach(store, "cafe\u0301", seed=1)
+    teach(store, "caf\u00e9", seed=2)
+    assert list(store.classes().values()) == ["caf\u00e9"]
+
+
+def test_every_change_raises_the_revision_by_one(store):
+    revisions = [store.revision]
+    for change in (
+        lambda: teach(store, "cup"),
+        lambda: store.correct(1, "mug"),
+        lambda: store.rename("mug", "jug"),
+        lambda: store.merge("jug", "cup"),
+        lambda: store.undo(),
+        lambda: store.forget("jug"),
+    ):
+        change()
+        revisions.append(store.revision)
+    assert revisions == list(range(7))
+
+
+def test_heads_vectors_and_review_frames_leave_the_revision_alone(store):
+    teach(store, "cup", 1)
+    (frame,) = examples(1)
+    store.put_head(TAIL, "softmax", 1, {}, {})
+    store.put_vectors(OTHER_TAIL, [1], vectors(1))
+    store.add_review(frame.latent, TRUNK, None, None, 0.1, 0.9, 1.0, "usb:0", keep=5)
+    assert store.revision == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"label": "a/b"}, LabelRefused),
+        ({"examples": []}, NothingKept),
+        ({"vectors": vectors(2)}, BackboneMismatch),
+        ({"vectors": vectors(3).astype(np.float64)}, BackboneMismatch),
+        ({"vectors": vectors(3, dimension=DIMENSION + 1)}, BackboneMismatch),
+        ({"vectors": np.full((3, DIMENSION), np.nan, np.float32)}, FrameUnusable),
+        ({"examples": examples(3, trunk=OTHER_TRUNK)}, BackboneMismatch),
+        ({"examples": examples(2) + examples(1, trunk=OTHER_TRUNK)}, BackboneMismatch),
+        ({"examples": examples(3, shape=(8, 4, 5))}, BackboneMismatch),
+        ({"displaced": [99]}, ItemUnknown),
+        ({"displaced": [2**70]}, ItemUnknown),
+        ({"taken_at": float("nan")}, InputRefused),
+    ],
+)
+def test_a_lesson_that_cannot_be_used_is_refused_and_changes_nothing(store, change, error):
+    teach(store, "cup")
+    before = content(store)
+    lesson = {"label": "mug", "origin": "api", "examples": examples(3, 7), "vectors": vectors(3, 7), "tail": TAIL}
+    counts = {"seen": 3, "redundant": 0, "rejected": 0, "reasons": {}, "displaced": [1], "taken_at": 1.0}
+    with pytest.raises(error):
+        store.teach(**(lesson | counts | change))
+    assert content(store) == before
+
+
+def test_another_trunk_is_named_in_the_refusal(store):
+    teach(store, "cup")
+    with pytest.raises(BackboneMismatch, match=r"bbbbbbbbbbbb.*dddddddddddd"):
+        store.teach("cup", "api", examples(1, trunk=OTHER_TRUNK), vectors(1), TAIL, seen=1, redundant=0, rejected=0,
+                    reasons={}, taken_at=1.0)  # fmt: skip
+
+
+def test_a_camera_name_that_is_no_unicode_does_no_harm(store):
+    (example,) = examples(1)
+    odd = type(example)(**(vars(example) | {"camera": "\udcff:0"}))
+    store.teach("cup", "api", [odd], vectors(1), TAIL, seen=1, redundant=0, rejected=0, reasons={}, taken_at=1.0)
+    assert next(store.examples()).camera == "?:0"
+
+
+# Undo
+
+
+def test_undo_takes_back_the_newest_lesson_and_then_the_one_before(store):
+    teach(store, "cup", seed=1)
+    teach(store, "mug", seed=2)
+    assert store.undo().label == "mug"
+    assert list(store.classes().values()) == ["cup"]
+    assert store.undo().label == "cup"
+    assert not store.classes()
+
+
+def test_undo_brings_back_what_the_lesson_displaced(store):
+    teach(store, "cup", 3, seed=1)
+    before = content(store)
+    teach(store, "cup", 2, seed=2, displaced=[1, 3])
+    assert list(labels(store)) == [2, 4, 5]
+    store.undo()
+    assert content(store)["examples"] == before["examples"]
+    assert content(store)["view"] == before["view"]
+
+
+def test_an_undone_lesson_stays_in_the_history(store):
+    teach(store, "cup")
+    store.undo(at=77.0)
+    assert store.history()[0].undone_at == 77.0
+
+
+def test_numbers_are_not_given_out_again_after_undo(store):
+    first = teach(store, "cup")
+    store.undo()
+    second = teach(store, "cup")
+    assert second.class_id > first.class_id
+    assert second.id > first.id
+    assert min(labels(store)) == 4
+
+
+def test_undo_without_a_lesson_says_so(store):
+    with pytest.raises(NothingToUndo, match="edgecl history"):
+        store.undo()
+
+
+def test_what_was_displaced_is_deleted_once_its_lesson_is_too_old_to_undo(store):
+    teach(store, "cup", 3, seed=1, undoable_lessons=2)
+    teach(store, "cup", 1, seed=2, displaced=[1], undoable_lessons=2)
+    assert store.missing_vectors(OTHER_TAIL) == (1, 2, 3, 4)
+    teach(store, "cup", 1, seed=3, undoable_lessons=2)
+    assert store.missing_vectors(OTHER_TAIL) == (1, 2, 3, 4, 5)
+    teach(store, "cup", 1, seed=4, undoable_lessons=2)
+    assert store.missing_vectors(OTHER_TAIL) == (2, 3, 4, 5, 6)
+
+
+def test_only_the_newest_lessons_can_be_undone(store):
+    for seed in range(5):
+        teach(store, "cup", seed=seed, undoable_lessons=2)
+    store.undo()
+    store.undo()
+    with pytest.raises(NothingToUndo):
+        store.undo()
+
+
+def test_with_no_undoable_lessons_what_is_displaced_is_deleted_at_once(store):
+    teach(store, "cup", 3, seed=1, undoable_lessons=0)
+    teach(store, "cup", 1, seed=2, displaced=[1, 2], undoable_lessons=0)
+    assert store.missing_vectors(OTHER_TAIL) == (3, 4)
+
+
+# Correct, rename, merge
+
+
+def test_correcting_moves_one_example_and_undo_moves_it_back(store):
+    teach(store, "cup", 2)
+    lesson = store.correct(2, "mug")
+    assert labels(store) == {1: "cup", 2: "mug"}
+    assert lesson.detail == {"example": 2, "from_class_id": 1, "from_label": "cup"}
+    store.undo()
+    assert labels(store) == {1: "cup", 2: "cup"}
+    assert list(store.classes().values()) == ["cup"]
+
+
+@pytest.mark.parametrize("example_id", [0, -1, 99, 2**70])
+def test_correcting_an_example_that_is_not_there_is_refused(store, example_id):
+    teach(store, "cup")
+    with pytest.raises(ItemUnknown):
+        store.correct(example_id, "mug")
+
+
+def test_correcting_a_displaced_example_is_refused(store):
+    teach(store, "cup", 2, seed=1)
+    teach(store, "cup", 1, seed=2, displaced=[1])
+    with pytest.raises(ItemUnknown):
+        store.correct(1, "mug")
+
+
+def test_correcting_to_the_same_label_is_refused(store):
+    teach(store, "cup")
+    with pytest.raises(LabelRefused, match="already"):
+        store.correct(1, "cup")
+
+
+def test_renaming_keeps_the_class_and_its_examples(store):
+    class_id = teach(store, "cup").class_id
+    store.rename("cup", "mug")
+    assert dict(store.classes()) == {class_id: "mug"}
+    assert set(labels(store).values()) == {"mug"}
+    store.undo()
+    assert dict(store.classes()) == {class_id: "cup"}
+
+
+def test_renaming_to_a_taken_name_is_refused_and_points_to_merge(store):
+    teach(store, "cup", seed=1)
+    teach(store, "mug", seed=2)
+    with pytest.raises(LabelRefused, match="merge 'cup' 'mug'"):
+        store.rename("cup", "mug")
+
+
+def test_merging_counts_the_examples_as_the_target_and_undo_parts_them(store):
+    teach(store, "cup", 2, seed=1)
+    target = teach(store, "mug", 2, seed=2).class_id
+    store.merge("cup", "mug")
+    assert store.view(TAIL).class_ids.tolist() == [target] * 4
+    assert [e.class_id for e in store.examples(class_id=target)] == [target] * 4
+    store.undo()
+    assert labels(store) == {1: "cup", 2: "cup", 3: "mug", 4: "mug"}
+
+
+def test_merged_classes_can_be_merged_on(store):
+    for seed, name in enumerate(("cup", "mug", "jug")):
+        teach(store, name, 1, seed=seed)
+    store.merge("cup", "mug")
+    store.merge("mug", "jug")
+    assert set(labels(store).values()) == {"jug"}
+
+
+def test_the_name_of_a_merged_class_is_free_for_a_new_one(store):
+    first = teach(store, "cup", seed=1).class_id
+    teach(store, "mug", seed=2)
+    store.merge("cup", "mug")
+    assert teach(store, "cup", seed=3).class_id != first
+
+
+def test_merging_a_class_into_itself_is_refused(store):
+    teach(store, "cup")
+    with pytest.raises(LabelRefused):
+        store.merge("cup", "cup")
+
+
+def test_an_unknown_class_is_answered_with_names_that_look_alike(store):
+    teach(store, "coffee cup")
+    with pytest.raises(ClassUnknown, match=r"'coffee cup'.*edgecl classes list"):
+        store.class_id("cofee cup")
+
+
+def test_an_unknown_class_in_an_empty_memory_is_answered_with_how_to_teach(store):
+    with pytest.raises(ClassUnknown, match="edgecl teach"):
+        store.rename("cup", "mug")
+
+
+def test_examples_can_be_chosen_by_class_and_number(store):
+    cup = teach(store, "cup", 3, seed=1).class_id
+    teach(store, "mug", 3, seed=2)
+    assert [e.id for e in store.examples(class_id=cup, ids=[2, 3, 4, 99])] == [2, 3]
+
+
+def test_examples_can_be_read_while_lessons_go_on(store):
+    teach(store, "cup", 70, seed=1)
+    reading = store.examples()
+    next(reading)
+    store.correct(70, "mug")
+    store.undo()
+    assert len(list(reading)) == 69
+
+
+# Tails and heads
+
+
+def test_examples_without_an_embedding_by_a_new_tail_are_named(store):
+    teach(store, "cup", 3)
+    store.put_vectors(OTHER_TAIL, [2], vectors(1, dimension=9))
+    assert store.missing_vectors(OTHER_TAIL) == (1, 3)
+    with pytest.raises(BackboneMismatch, match=r"2 of 3 examples.*example 1"):
+        store.view(OTHER_TAIL)
+
+
+def test_a_new_tail_lives_beside_the_old_one(store):
+    teach(store, "cup", 3)
+    fresh = vectors(3, 8, dimension=9)
+    store.put_vectors(OTHER_TAIL, [3, 1, 2], fresh)
+    assert np.array_equal(store.view(OTHER_TAIL).vectors, fresh[[1, 2, 0]])
+    assert np.array_equal(store.view(TAIL).vectors, vectors(3))
+
+
+def test_embeddings_put_again_replace_the_old_ones(store):
+    teach(store, "cup", 2)
+    store.put_vectors(TAIL, [1, 2], vectors(2, 8))
+    assert np.array_equal(store.view(TAIL).vectors, vectors(2, 8))
+
+
+@pytest.mark.parametrize(
+    ("ids", "given", "error"),
+    [
+        ([9], vectors(1), ItemUnknown),
+        ([1, 1], vectors(2), InputRefused),
+        ([1], vectors(2), BackboneMismatch),
+        ([1], vectors(1, dimension=9), BackboneMismatch),
+    ],
+)
+def test_embeddings_that_do_not_fit_are_refused(store, ids, given, error):
+    teach(store, "cup", 2)
+    with pytest.raises(error):
+        store.put_vectors(TAIL, ids, given)
+    assert np.array_equal(store.view(TAIL).vectors, vectors(2))
+
+
+def test_a_head_comes_back_with_its_arrays_and_header(store):
+    arrays = {"file": vectors(2), "ids": np.array([3, 9]), "none": np.zeros((0, 4)), "allow_pickle": np.array(2.5)}
+    store.put_head(TAIL, "softmax", 7, arrays, {"temperature": 1.5, "note": "ü"})
+    revision, found, header = store.get_head(TAIL, "softmax")
+    assert (revision, header) == (7, {"temperature": 1.5, "note": "ü"})
+    assert {name: (a.dtype, a.tolist()) for name, a in found.items()} == {
+        name: (a.dtype, a.tolist()) for name, a in arrays.items()
+    }
+
+
+def test_a_newer_head_replaces_the_older_one_of_its_name(store):
+    store.put_head(TAIL, "softmax", 1, {"W": vectors(1)}, {})
+    store.put_head(TAIL, "softmax", 2, {"W": vectors(2)}, {})
+    store.put_head(TAIL, "slda", 1, {}, {})
+    assert store.get_head(TAIL, "softmax")[0] == 2
+    assert store.get_head(OTHER_TAIL, "softmax") is None
+
+
+@pytest.mark.parametrize(
+    ("arrays", "header"), [({"W": np.array([object()])}, {}), ({}, {"f": object()}), ({}, {"x": float("nan")})]
+)
+def test_a_head_that_only_pickle_could_hold_is_refused(store, arrays, header):
+    with pytest.raises(InputRefused):
+        store.put_head(TAIL, "softmax", 1, arrays, header)
+
+
+# Review frames
+
+
+def test_review_frames_are_a_ring_of_the_newest(store):
+    (frame,) = examples(1)
+    for second in range(5):
+        store.add_review(frame.latent, TRUNK, b"jpeg", None, 0.3, 0.7, float(second), "usb:0", keep=3)
+    assert [r.taken_at for r in store.reviews()] == [2.0, 3.0, 4.0]
+
+
+def test_a_review_frame_that_was_taken_is_gone(store):
+    (frame,) = examples(1)
+    number = store.add_review(frame.latent, TRUNK, b"jpeg", "cup", 0.3, 0.7, 1.0, "usb:0", keep=3)
+    taken = store.take_review(number)
+    assert np.array_equal(taken.latent.codes, frame.latent.codes)
+    assert (taken.guess, taken.thumbnail, taken.probability) == ("cup", b"jpeg", 0.3)
+    with pytest.raises(ItemUnknown):
+        store.take_review(number)
+
+
+# Forgetting
+
+
+def traces(home, pieces):
+    """How many of `pieces` are in any file of the home; plain search, unlike the store's own."""
+    data = b"".join(path.read_bytes() for path in home.iterdir() if path.is_file())
+    return sum(piece in data for piece in pieces)
+
+
+def secrets(n, seed):
+    """Pieces of the latents, pictures and embeddings of noise, short enough to lie within a page somewhere."""
+    blobs = [e.latent.codes.tobytes() for e in examples(n, seed)] + [e.thumbnail for e in examples(n, seed)]
+    blobs += [v.tobytes() for v in vectors(n, seed)]
+    return [blob[i : i + 12] for blob in blobs if blob for i in range(0, len(blob) - 12, 12)]
+
+
+def test_forgetting_leaves_no_byte_of_the_class_in_the_home(store):
+    teach(store, "cup", 4, seed=1)
+    teach(store, "secret thing", 4, seed=2)
+    store.put_head(TAIL, "softmax", 2, {"W": vectors(2)}, {})
+    assert traces(store.home, [*secrets(4, 2), b"secret thing"]) == len(secrets(4, 2)) + 1  # the search can find
+    store.forget("secret thing")
+    assert traces(store.home, [*secrets(4, 2), b"secret thing"]) == 0
+    assert traces(store.home, secrets(4, 1)) == len(secrets(4, 1))
+
+
+def test_the_proof_counts_what_was_deleted(store):
+    teach(store, "cup", 4, seed=1)
+    (frame,) = examples(1, seed=9)
+    store.add_review(frame.latent, TRUNK, frame.thumbnail, "cup", 0.4, 0.6, 1.0, "usb:0", keep=9)
+    store.add_review(frame.latent, TRUNK, frame.thumbnail, None, 0.4, 0.6, 1.0, "usb:0", keep=9)
+    store.put_head(TAIL, "softmax", 1, {}, {})
+    proof = store.forget("cup")
+    assert (proof.examples, proof.embeddings, proof.thumbnails, proof.reviews, proof.heads) == (4, 4, 3, 1, 1)
+    assert proof.bytes_deleted == 4 * 128 + 3 * 300 + 4 * DIMENSION * 4 + 128 + 300
+    assert proof.fragments > 0
+    assert proof.found == 0
+    assert store.get_head(TAIL, "softmax") is None
+    assert [r.guess for r in store.reviews()] == [None]
+
+
+def test_forgetting_takes_displaced_and_merged_examples_too(store):
+    teach(store, "cup", 3, seed=1)
+    teach(store, "mug", 2, seed=2)
+    teach(store, "mug", 1, seed=3, displaced=[1, 4])
+    store.merge("cup", "mug")
+    assert store.forget("mug").examples == 6
+    assert not store.missing_vectors(OTHER_TAIL)
+    assert traces(store.home, [*secrets(3, 1), *secrets(2, 2), *secrets(1, 3), b"cup", b"mug"]) == 0
+
+
+def test_forgetting_deletes_what_the_class_had_displaced_elsewhere(store):
+    teach(store, "cup", 3, seed=1)
+    teach(store, "mug", 1, seed=2, displaced=[1])
+    store.forget("mug")
+    assert store.missing_vectors(OTHER_TAIL) == (2, 3)
+    assert traces(store.home, secrets(1, 1)) == 0
+
+
+def test_what_is_undone_is_overwritten_once_the_memory_is_closed(tmp_path):
+    with Store.open(tmp_path) as store:
+        teach(store, "cup", 3, seed=1)
+        teach(store, "mug", 3, seed=2)
+    assert traces(tmp_path, secrets(3, 2)) > 0
+    with Store.open(tmp_path) as store:
+        store.undo()
+    assert traces(tmp_path, secrets(3, 2)) == 0
+
+
+def test_a_forgotten_class_leaves_its_lessons_without_a_name(store):
+    teach(store, "cup", seed=1)
+    store.rename("cup", "mug")
+    store.rename("mug", "jug")
+    store.forget("jug")
+    assert [(lesson.kind, lesson.label) for lesson in store.history()] == [
+        ("forget", ""), ("rename", ""), ("rename", ""), ("teach", "")
+    ]  # fmt: skip
+    assert not [text for lesson in store.history() for text in map(str, lesson.detail.values()) if "cup" in text]
+
+
+def test_forgetting_is_final_and_undo_goes_on_with_what_came_before(store):
+    teach(store, "cup", seed=1)
+    teach(store, "mug", seed=2)
+    store.forget("mug")
+    assert store.undo().label == "cup"
+    with pytest.raises(NothingToUndo):
+        store.undo()
+
+
+def test_a_copy_that_still_holds_the_class_is_named_in_the_proof(store):
+    teach(store, "cup", seed=1)
+    store.backup(store.home / "monday.db")
+    assert store.forget("cup").copies == ("monday.db",)
+
+
+def test_the_same_bytes_in_another_class_are_not_taken_for_traces(store):
+    teach(store, "cup", 2, seed=1)
+    teach(store, "mug", 2, seed=1)
+    proof = store.forget("cup")
+    assert proof.found == 0
+    assert len(store.view(TAIL)) == 2
+
+
+def test_a_reader_in_the_middle_of_something_makes_the_proof_fail_until_it_is_done(store):
+    teach(store, "cup", 3, seed=1)
+    teach(store, "mug", 3, seed=2)
+    reader = sqlite3.connect(store.path, isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM examples").fetchall()
+    proof = store.forget("cup")
+    assert proof.found > 0
+    reader.close()
+    store.compact()
+    assert traces(store.home, secrets(3, 1)) == 0
+
+
+# Files
+
+
+def test_files_are_for_their_owner_alone(store):
+    teach(store, "cup")
+    assert stat.S_IMODE(store.home.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in store.home.iterdir()} == {0o600}
+
+
+def test_bytes_used_are_those_of_the_database_files(store):
+    teach(store, "cup")
+    assert store.bytes_used() == sum(p.stat().st_size for p in store.home.glob("edgecl.db*"))
+
+
+def test_a_home_without_a_memory_cannot_be_read(tmp_path):
+    with pytest.raises(StoreError, match="teach a first class"):
+        Store.open(tmp_path, writable=False)
+
+
+def test_a_closed_store_says_so(tmp_path):
+    with Store.open(tmp_path) as store:
+        pass
+    with pytest.raises(StoreError, match="closed"):
+        store.classes()
+
+
+def test_a_sound_memory_has_no_faults(tmp_path):
+    with Store.open(taught(tmp_path / "home")) as store:
+        assert store.check() == []
+
+
+# Any sequence of lessons, against a model that folds plain dicts
+
+
+class Lessons(RuleBasedStateMachine):
+    """The model keeps the list of lessons and computes the memory from those that were not undone."""
+
+    NAMES = ("cup", "mug", "jug", "pot")
+    UNDOABLE = 4
+
+    @initialize()
+    def start(self):
+        self.folder = tempfile.mkdtemp()
+        self.store = Store.open(Path(self.folder))
+        self.lessons = []
+        self.first_names = {}
+
+    def teardown(self):
+        self.store.close()
+        shutil.rmtree(self.folder)
+
+    def fold(self):
+        """(names of classes, class of every example, displaced examples, merged classes)."""
+        names, of, displaced, merged = {}, {}, set(), {}
+        for lesson in self.lessons:
+            if lesson["undone"]:
+                continue
+            k = lesson.get("class_id")
+            if lesson["kind"] == "teach":
+                names.setdefault(k, self.first_names[k])
+                displaced |= set(lesson["displaced"])
+                of |= dict.fromkeys(lesson["examples"], k)
+            elif lesson["kind"] == "correct" and (lesson["example"] in of or lesson["created"]):
+                names.setdefault(k, self.first_names[k])
+                if lesson["example"] in of:
+                    of[lesson["example"]] = k
+            elif lesson["kind"] == "rename" and k in names:
+                names[k] = lesson["new"]
+            elif lesson["kind"] == "merge" and k in names:
+                merged[lesson["other"]] = k
+            elif lesson["kind"] == "forget":
+                for gone in lesson["gone"]:
+                    names.pop(gone, None)
+                    merged.pop(gone, None)
+                    of = {e: c for e, c in of.items() if c != gone}
+        return names, of, displaced, merged
+
+    def live(self):
+        """(class id → name, example id → class id it counts as)."""
+        names, of, displaced, merged = self.fold()
+
+        def root(k):
+            return root(merged[k]) if k in merged else k
+
+        return (
+            {k: name for k, name in names.items() if k not in merged},
+            {e: root(k) for e, k in of.items() if e not in displaced},
+        )
+
+    def add(self, kind, **facts):
+        self.lessons.append({"kind": kind, "undone": False, "final": kind == "forget"} | facts)
+
+    @rule(name=st.sampled_from(NAMES), n=st.integers(1, 3), data=st.data())
+    def teach(self, name, n, data):
+        live = sorted(self.live()[1])
+        displaced = data.draw(st.lists(st.sampled_from(live), max_size=2, unique=True)) if live else []
+        known = {v: k for k, v in self.live()[0].items()}.get(name)
+        lesson = teach(self.store, name, n, seed=len(self.lessons), displaced=displaced, undoable_lessons=self.UNDOABLE)
+        if known is None:
+            assert lesson.class_id not in self.first_names, "a class id was given out twice"
+            self.first_names[lesson.class_id] = name
+        else:
+            assert lesson.class_id == known
+        new = [e.id for e in self.store.examples() if e.lesson == lesson.id]
+        assert len(new) == n
+        self.add("teach", class_id=lesson.class_id, examples=new, displaced=displaced)
+        for old in [x for x in self.lessons if not (x["undone"] or x["final"])][: -self.UNDOABLE]:
+            old["final"] = True
+
+    @precondition(lambda self: self.live()[1])
+    @rule(name=st.sampled_from(NAMES), data=st.data())
+    def correct(self, name, data):
+        classes, of = self.live()
+        example = data.draw(st.sampled_from(sorted(of)))
+        if classes[of[example]] == name:
+            with pytest.raises(LabelRefused):
+                self.store.correct(example, name)
+            return
+        created = name not in classes.values()
+        raw = self.fold()[1][example]
+        lesson = self.store.correct(example, name)
+        if created:
+            self.first_names[lesson.class_id] = name
+        self.add("correct", class_id=lesson.class_id, other=raw, example=example, created=created)
+
+    @precondition(lambda self: self.live()[0])
+    @rule(new=st.sampled_from(NAMES), data=st.data())
+    def rename(self, new, data):
+        classes = self.live()[0]
+        k = data.draw(st.sampled_from(sorted(classes)))
+        if new in classes.values():
+            with pytest.raises(LabelRefused):
+                self.store.rename(classes[k], new)
+            return
+        self.store.rename(classes[k], new)
+        self.add("rename", class_id=k, new=new)
+
+    @precondition(lambda self: len(self.live()[0]) > 1)
+    @rule(data=st.data())
+    def merge(self, data):
+        classes = self.live()[0]
+        source, target = data.draw(st.permutations(sorted(classes)))[:2]
+        self.store.merge(classes[source], classes[target])
+        self.add("merge", class_id=target, other=source)
+
+    @precondition(lambda self: self.live()[0])
+    @rule(data=st.data())
+    def forget(self, data):
+        classes, merged = self.live()[0], self.fold()[3]
+        k = data.draw(st.sampled_from(sorted(classes)))
+        gone = {k}
+        while more := {source for source, target in merged.items() if target in gone} - gone:
+            gone |= more
+        assert self.store.forget(classes[k]).found == 0
+        for lesson in self.lessons:
+            lesson["final"] |= lesson.get("class_id") in gone or lesson.get("other") in gone
+        self.add("forget", gone=gone)
+
+    @rule()
+    def undo(self):
+        open_ones = [lesson for lesson in self.lessons if not (lesson["undone"] or lesson["final"])]
+        if not open_ones:
+            with pytest.raises(NothingToUndo):
+                self.store.undo()
+            return
+        assert self.store.undo().kind == open_ones[-1]["kind"]
+        open_ones[-1]["undone"] = True
+
+    @rule()
+    def reopen(self):
+        self.store.close()
+        self.store = Store.open(Path(self.folder))
+
+    @invariant()
+    def the_memory_is_the_fold_of_its_lessons(self):
+        classes, of = self.live()
+        view = self.store.view(TAIL)
+        assert dict(self.store.classes()) == dict(view.names) == classes
+        assert dict(zip(view.example_ids.tolist(), view.class_ids.tolist(), strict=True)) == of
+        assert {e.id: e.class_id for e in self.store.examples()} == of
+
+    @invariant()
+    def the_memory_is_sound(self):
+        assert self.store.check() == []
+
+
+TestLessons = Lessons.TestCase
+TestLessons.settings = settings(
+    max_examples=40, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck)
+)
