@@ -32,7 +32,7 @@ def preprocess(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
             f"found a picture of shape {image.shape} and type {image.dtype}, expected (height, width, 3) of uint8"
         )
     height, width = image.shape[:2]
-    side = max(1, round(min(height, width) * spec.crop))
+    side = spec.side(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     square = image[top : top + side, left : left + side]
     small = cv2.resize(square, (spec.size, spec.size), interpolation=cv2.INTER_AREA)

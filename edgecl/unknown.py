@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +47,16 @@ class Rejector:
     distance_spread: float
     threshold: float
 
+    @cached_property
+    def lengths(self) -> NDArray[np.float32]:
+        """Squared lengths of the prototypes, float32 (K,)."""
+        return _squared_lengths(self.prototypes)
+
     def scores(self, vectors: NDArray[np.float32], logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Embeddings (N, D) and their logits (N, K) → unknown score float32 (N,) in [0, 1], > 0.5 for unknown."""
         strangeness = (self.logit_middle - logits.max(axis=1)) / self.logit_spread
-        far = (nearest_distance(vectors, self.prototypes) - self.distance_middle) / self.distance_spread
+        distance = nearest_distance(vectors, self.prototypes, self.lengths)
+        far = (distance - self.distance_middle) / self.distance_spread
         strangeness = strangeness + DISTANCE_PRICE * np.maximum(far - DISTANCE_SLACK, 0.0)
         odds = np.exp(np.clip(strangeness - self.threshold, -30.0, 30.0))
         unknown: NDArray[np.float32] = np.divide(odds, 1.0 + odds, dtype=np.float32)
@@ -79,11 +86,21 @@ class HeldOut:
         return float(others.mean()) if len(others) else None
 
 
-def nearest_distance(vectors: NDArray[np.float32], prototypes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Squared Euclidean distance of each vector (N, D) to the nearest of the prototypes (K, D), float32 (N,)."""
-    lengths: NDArray[np.float32] = (vectors * vectors).sum(axis=1)
-    nearest: NDArray[np.float32] = ((prototypes * prototypes).sum(axis=1) - 2.0 * vectors @ prototypes.T).min(axis=1)
-    return lengths + nearest
+def nearest_distance(
+    vectors: NDArray[np.float32], prototypes: NDArray[np.float32], lengths: NDArray[np.float32] | None = None
+) -> NDArray[np.float32]:
+    """Squared Euclidean distance of each vector (N, D) to the nearest of the prototypes (K, D), float32 (N,).
+
+    `lengths` are the squared lengths of the prototypes, (K,), where they are at hand.
+    """
+    lengths = _squared_lengths(prototypes) if lengths is None else lengths
+    nearest: NDArray[np.float32] = (lengths - 2.0 * (vectors @ prototypes.T)).min(axis=1)
+    return _squared_lengths(vectors) + nearest
+
+
+def _squared_lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths: NDArray[np.float32] = np.einsum("ij,ij->i", vectors, vectors)
+    return lengths
 
 
 def unlike_halves(view: MemoryView) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -42,10 +42,33 @@ def replace_golden(folder: Path, data: bytes) -> None:
 
 
 def test_preprocessing_is_the_middle_square_averaged_by_area_in_rgb() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
-    square = image[12:468, 92:548]  # 456 = round(480 · 0.95)
+    image = np.random.default_rng(0).integers(0, 256, (600, 640, 3)).astype(np.uint8)
+    square = image[15:585, 35:605]  # 570 = 600 · 0.95
     expected = cv2.resize(square, (224, 224), interpolation=cv2.INTER_AREA)[..., ::-1]
     assert np.array_equal(preprocess(image, SPEC), expected)
+
+
+def test_near_a_multiple_of_the_input_whole_pixels_are_averaged() -> None:
+    image = np.random.default_rng(0).integers(0, 256, (480, 640, 3)).astype(np.uint8)
+    pixels = image[16:464, 96:544].astype(float).reshape(224, 2, 224, 2, 3)  # 448 is within 2 % of 456
+    difference = preprocess(image, SPEC)[..., ::-1] - pixels.mean(axis=(1, 3))
+    assert np.abs(difference).max() <= 0.5
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "side"),
+    [
+        (480, 640, 448),
+        (720, 1280, 672),
+        (600, 800, 570),
+        (1080, 1920, 1026),
+        (128, 128, 122),
+        (233, 300, 224),
+        (1, 1, 1),
+    ],
+)
+def test_the_side_of_the_square(height: int, width: int, side: int) -> None:
+    assert SPEC.side(height, width) == side
 
 
 def test_preprocessing_by_a_whole_number_is_the_mean_of_blocks() -> None:

@@ -40,7 +40,7 @@ class Drawing:
 
 def draw_preprocessing(drawing: Drawing, image: str, spec: InputSpec, result: str) -> None:
     """Add the nodes from `image` uint8 (H, W, 3) RGB to `result` uint8 (1, S, S, 3) RGB."""
-    square, side = _middle_square(drawing, image, spec.crop)
+    square, side = _middle_square(drawing, image, spec)
     weights = _weights(drawing, side, spec.size)
     real = drawing.of("Transpose", drawing.of("Cast", square, to=TensorProto.FLOAT), perm=[2, 0, 1])  # (3, side, side)
     turned = drawing.of("Transpose", weights, perm=[1, 0])
@@ -51,14 +51,11 @@ def draw_preprocessing(drawing: Drawing, image: str, spec: InputSpec, result: st
     drawing.of("Unsqueeze", pixels, drawing.value([0], np.int64), name=result)
 
 
-def _middle_square(drawing: Drawing, image: str, crop: float) -> tuple[str, str]:
-    """The square (side, side, 3) and its side, int64 scalar: max(1, round(min(H, W)·crop)), half to even."""
+def _middle_square(drawing: Drawing, image: str, spec: InputSpec) -> tuple[str, str]:
+    """The square (side, side, 3) and its side, int64 scalar, as InputSpec.side has it."""
     shape = drawing.of("Shape", image)
     height, width = (drawing.of("Gather", shape, drawing.value(axis, np.int64)) for axis in (0, 1))
-    shorter = drawing.of("Cast", drawing.of("Min", height, width), to=TensorProto.DOUBLE)
-    exact = drawing.of("Mul", shorter, drawing.value(crop, np.float64))
-    rounded = drawing.of("Cast", drawing.of("Round", exact), to=TensorProto.INT64)
-    side = drawing.of("Max", rounded, drawing.value(1, np.int64))
+    side = _side(drawing, drawing.of("Min", height, width), spec)
     axis, two = drawing.value([0], np.int64), drawing.value(2, np.int64)
     starts, ends = [], []
     for length in (height, width):
@@ -67,6 +64,22 @@ def _middle_square(drawing: Drawing, image: str, crop: float) -> tuple[str, str]
         ends.append(drawing.of("Unsqueeze", drawing.of("Add", start, side), axis))
     first, last = drawing.of("Concat", *starts, axis=0), drawing.of("Concat", *ends, axis=0)
     return drawing.of("Slice", image, first, last, drawing.value([0, 1], np.int64)), side
+
+
+def _side(drawing: Drawing, shorter: str, spec: InputSpec) -> str:
+    one, size = drawing.value(1, np.int64), drawing.value(spec.size, np.int64)
+
+    def rounded(number: str) -> str:  # half to even, as Python
+        return drawing.of("Max", drawing.of("Cast", drawing.of("Round", number), to=TensorProto.INT64), one)
+
+    real = drawing.of("Cast", shorter, to=TensorProto.DOUBLE)
+    side = rounded(drawing.of("Mul", real, drawing.value(spec.crop, np.float64)))
+    times = drawing.of("Div", drawing.of("Cast", side, to=TensorProto.DOUBLE), drawing.value(spec.size, np.float64))
+    whole = drawing.of("Mul", rounded(times), size)
+    gap = drawing.of("Abs", drawing.of("Sub", whole, side))
+    near = drawing.of("LessOrEqual", drawing.of("Mul", gap, drawing.value(50, np.int64)), side)
+    fits = drawing.of("LessOrEqual", whole, shorter)
+    return drawing.of("Where", drawing.of("And", near, fits), whole, side)
 
 
 def _weights(drawing: Drawing, side: str, size: int) -> str:
