@@ -69,6 +69,7 @@ class Backbone:
         self._code = graphs.latent
         self._trunk = open_session(read_verified(folder, graphs.trunk), settings)
         self._tail = open_session(read_verified(folder, graphs.tail), settings)
+        self._trunk_input, self._tail_input = (part.get_inputs()[0].name for part in (self._trunk, self._tail))
         self.provider: str = self._trunk.get_providers()[0]
         self.trunk_digest = graphs.trunk.sha256
         self.tail_digest = graphs.tail.sha256
@@ -91,7 +92,7 @@ class Backbone:
 
     def activations(self, prepared: NDArray[np.uint8]) -> NDArray[Any]:
         """Prepared pictures (N, S, S, 3) → the trunk's output (N, C, h, w), int8 or float32 as the precision says."""
-        result: NDArray[Any] = self._trunk.run(None, {self._trunk.get_inputs()[0].name: prepared})[0]
+        result: NDArray[Any] = self._trunk.run(None, {self._trunk_input: prepared})[0]
         return result
 
     def embed_activations(self, activations: NDArray[Any]) -> NDArray[np.float32]:
@@ -100,7 +101,7 @@ class Backbone:
         Raises:
             FrameUnusable: the network's numbers are not finite.
         """
-        vectors: NDArray[np.float32] = self._tail.run(None, {self._tail.get_inputs()[0].name: activations})[0]
+        vectors: NDArray[np.float32] = self._tail.run(None, {self._tail_input: activations})[0]
         if not np.isfinite(vectors).all():
             raise FrameUnusable("found numbers that are not finite in the network's output; the frame was not used")
         return vectors
