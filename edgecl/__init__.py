@@ -12,6 +12,9 @@ os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(IMAGE_PIXELS_MAX)
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # quiet
 os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", "5")  # s; 10 without it, and V4L2 has no other time-out
+# OpenBLAS's threads spin while they wait. Where anything else wants the cores, and the camera always does, a lesson of
+# one second then takes ten; alone, a second thread saves less than half. Whoever has idle cores can set it.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # ONNX Runtime would report its use to its maker; nothing that a camera does is to leave the device unasked.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if "cv2" in sys.modules:  # imported before us; what can still be set is

@@ -29,7 +29,7 @@ class Figure:
         if self.goal is None:
             return None
         relation, bound = self.goal.split()
-        return self.value >= float(bound) if relation == ">=" else self.value <= float(bound)
+        return bool(self.value >= float(bound) if relation == ">=" else self.value <= float(bound))
 
 
 def data(*parts: str) -> Path:
@@ -75,7 +75,7 @@ def report(script: str, figures: list[Figure], details: dict[str, Any] | None = 
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "commit": _commit(),
         "machine": _machine(),
-        "figures": [{"name": f.name, "value": f.value, "goal": f.goal, "reached": f.reached} for f in figures],
+        "figures": [{"name": f.name, "value": float(f.value), "goal": f.goal, "reached": f.reached} for f in figures],
         "details": details or {},
     }
     (RESULTS / f"{script}.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
