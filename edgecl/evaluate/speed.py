@@ -15,11 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.backbone import Backbone
+from edgecl.backbone import Backbone, open_session
 from edgecl.config import BackboneSettings, MemorySettings, Settings
 from edgecl.errors import EdgeclError
 from edgecl.learner import Learner
 from edgecl.lesson import Candidate
+from edgecl.manifest import read_manifest, read_verified
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
 from edgecl.types import Frame, Latent
@@ -142,7 +143,6 @@ def _taught_home(home: Path, backbone: Backbone, settings: BackboneSettings, cla
 def _lesson_time(home: Path, backbone: Backbone, settings: BackboneSettings, classes: int) -> LessonTime:
     learner = _taught_home(home, backbone, settings, classes)
     with learner.store:
-        learner.view.stats  # noqa: B018  # a running device has these at hand
         fresh, _ = synthetic_memory(1, LESSON_FRAMES, backbone, seed=1)
         latent = _latent(backbone)
         burst = learner.burst()
@@ -187,9 +187,6 @@ def _bare_network(folder: Path, settings: BackboneSettings) -> Callable[[NDArray
         from edgecl.workstation.graphs import unsplit
     except ModuleNotFoundError:
         return None
-    from edgecl.backbone import open_session
-    from edgecl.manifest import read_manifest, read_verified
-
     graphs = read_manifest(folder).graphs[settings.precision]
     whole = unsplit(read_verified(folder, graphs.trunk), read_verified(folder, graphs.tail))
     session = open_session(whole, settings)
