@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.config import BackboneSettings
-from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, ConfigRefused, FrameUnusable
+from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, FrameUnusable
 from edgecl.manifest import BackboneManifest, InputSpec, read_manifest, read_verified
-from edgecl.types import Embedding, Latent
-
-if TYPE_CHECKING:
-    import onnxruntime as ort
+from edgecl.runtime import open_session
+from edgecl.types import Embedding, Latent, Sight
 
 BATCH = 16  # pictures in one run: enough to keep the cores busy, little enough for 1 GB boards
 
@@ -106,10 +104,14 @@ class Backbone:
             raise FrameUnusable("found numbers that are not finite in the network's output; the frame was not used")
         return vectors
 
-    def see(self, image: NDArray[np.uint8]) -> tuple[NDArray[Any], Embedding]:
-        """One picture uint8 (H, W, 3) BGR → its activation (1, C, h, w), for `latent`, and its embedding."""
+    def see(self, image: NDArray[np.uint8]) -> Sight:
+        """One picture, uint8 (H, W, 3) BGR.
+
+        Raises:
+            FrameUnusable: not a colour picture of bytes, or the network's numbers are not finite.
+        """
         activation = self.activations(self.prepare(image)[None])
-        return activation, Embedding(self.embed_activations(activation)[0], self.tail_digest)
+        return Sight(activation, Embedding(self.embed_activations(activation)[0], self.tail_digest))
 
     def embed_images(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Pictures uint8 (H, W, 3) BGR of any sizes → embeddings float32 (N, D)."""
@@ -149,32 +151,6 @@ class Backbone:
                 f"found a latent of shape {latent.codes.shape} and scale {latent.scale:g}, expected "
                 f"{self.manifest.latent_shape} in the code of this trunk; it was made by another backbone"
             )
-
-
-def open_session(model: bytes, settings: BackboneSettings) -> ort.InferenceSession:
-    """A session over a graph of ours.
-
-    Raises:
-        ConfigRefused: the provider is not available.
-        BackboneDamaged: the runtime cannot load the graph.
-    """
-    import onnxruntime as ort
-
-    if settings.provider not in ort.get_available_providers():
-        raise ConfigRefused(
-            f"found provider {settings.provider!r} in the settings, expected one of "
-            f"{', '.join(ort.get_available_providers())}; change it or install the runtime for your accelerator"
-        )
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = settings.threads
-    # Two sessions take turns on the same cores: a pool that spins while it waits would steal them from the other.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
-    try:
-        # From bytes: the runtime then refuses every reference to files outside the graph.
-        return ort.InferenceSession(model, options, providers=[settings.provider])
-    except Exception as error:  # the runtime's errors share no public class
-        raise BackboneDamaged(f"ONNX Runtime {ort.__version__} could not load the graph: {error}") from error
 
 
 def _check_shape(output: Any, expected: tuple[int, ...], folder: Path) -> None:

@@ -63,7 +63,7 @@ class MemorySettings(_Section):
     total: Count = 3000  # examples; 28 MB of latents
     thumbnails: bool = True
     thumbnail_px: Count = 160
-    redundant_cosine: Fraction = 0.99  # as alike as neighbouring frames of a video; such a frame shows nothing new
+    redundant_cosine: Fraction = 0.97  # so alike, a frame shows nothing new; chosen by benchmarks/constants.py
     undoable_lessons: Annotated[int, Field(ge=0)] = 20  # so long displaced examples are kept for undo
     review: Annotated[int, Field(ge=0)] = 200  # uncertain frames kept for review
 

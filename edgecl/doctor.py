@@ -126,11 +126,11 @@ def _memory(folder: Path) -> Finding:
         return Finding("memory", "ok", "nothing was taught yet")
     beside = ""
     try:
-        opened = Store.open(folder)  # for writing: brings a memory of an older version up to date
+        opened = Store(folder)  # for writing: brings a memory of an older version up to date
     except StoreBusy:
-        opened, beside = Store.open(folder, writable=False), "; another process is writing to it"
+        opened, beside = Store(folder, writable=False), "; another process is writing to it"
     except StoreUnwritable:
-        opened, beside = Store.open(folder, writable=False), "; it can only be read"
+        opened, beside = Store(folder, writable=False), "; it can only be read"
     with opened as store:
         faults = store.check()
         if faults:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +83,7 @@ def _read(folder: Path, backbone: Backbone) -> tuple[NDArray[np.uint8], NDArray[
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             pictures, latents, embeddings = (file[key] for key in keys)
-    except Exception as error:  # what is wrong with an archive comes as any of a dozen errors
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise BackboneDamaged(
             f"could not read {folder / manifest.golden.file}: {error}; export the backbone again"
         ) from error

@@ -40,9 +40,9 @@ class Home:
         """Open the memory; for reading only, beside a process that writes.
 
         Raises:
-            StoreError: see `Store.open`.
+            StoreError: see `Store`.
         """
-        return Store.open(self.folder, writable)
+        return Store(self.folder, writable)
 
     def backbone(self) -> Backbone:
         """Load the active release.
@@ -58,7 +58,7 @@ class Home:
 
         Raises:
             BackboneError: there is no backbone, it is damaged, or the memory was taught with another.
-            StoreError: see `Store.open`.
+            StoreError: see `Store`.
         """
         backbone = self.backbone()
         with self.store(writable) as store:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import IMAGE_PIXELS_MAX
-from edgecl.errors import ImageRefused
+from edgecl.errors import ImageRefused, InputRefused
 
 IMAGE_BYTES_MAX = 64 * 2**20
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"})
@@ -292,3 +292,15 @@ def _check_pixels(size: Size, name: str) -> None:
 
 def _refusal(name: str, found: str) -> ImageRefused:
     return ImageRefused(f"found {found} in {name}, expected {_EXPECTED}; check the file or make it anew")
+
+
+def images_below(folder: Path) -> list[Path]:
+    """Every image file in `folder` or below, by name.
+
+    Raises:
+        InputRefused: there is none.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise InputRefused(f"found no images in {folder}, expected at least one ({', '.join(sorted(SUFFIXES))})")
+    return found

@@ -15,19 +15,18 @@ from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
 from edgecl.config import Settings
-from edgecl.errors import BackboneMismatch, ItemUnknown, NothingKept
+from edgecl.errors import BackboneMismatch, NothingKept
 from edgecl.gate import FrameGate
-from edgecl.images import encode_jpeg
 from edgecl.lesson import Burst
+from edgecl.memory.forgetting import ForgetProof
+from edgecl.memory.lessons import LessonDraft
 from edgecl.memory.replay import Selection, select
-from edgecl.memory.store import ForgetProof, ReviewFrame, Store
+from edgecl.memory.store import Store
 from edgecl.memory.view import MemoryView
-from edgecl.recognition import Recogniser, Scores
+from edgecl.recognition import Recogniser
 from edgecl.smoothing import Smoother
-from edgecl.types import Frame, Lesson, Prediction, check_label
+from edgecl.types import Frame, Lesson, Prediction, Sight, check_label
 
-REVIEW_PROBABILITY = 0.6  # below, an accepted answer is worth a person's look
-REVIEW_UNKNOWN = (0.3, 0.9)  # and so is a picture that is neither clearly known nor clearly unknown
 EMBED_AT_A_TIME = 64
 
 
@@ -59,6 +58,8 @@ class Learner:
         backbone: makes the embeddings.
         settings: of this home.
         recogniser: what has been learned, None while nothing was taught. Replaced whole, never changed.
+        mismatch: set while the memory's examples were made by another trunk. Nothing can be learned or answered then,
+            but what was taught can still be listed, renamed, undone and forgotten.
     """
 
     def __init__(self, store: Store, backbone: Backbone, settings: Settings) -> None:
@@ -67,6 +68,7 @@ class Learner:
         self.backbone = backbone
         self.settings = settings
         self.names = store.classes()
+        self.mismatch = self._find_mismatch()
         self._view: MemoryView | None = None
         self._stale: MemoryView | None = None  # the last view, whose statistics the next one starts from
         self._smoothers: dict[str, Smoother] = {}
@@ -76,21 +78,25 @@ class Learner:
 
     # Predicting
 
-    def scores(self, frame: Frame) -> Scores | None:
-        """The answer for one frame, None while nothing was taught."""
-        if self.recogniser is None:
-            return None
-        return self.recogniser.scores(self.backbone.see(frame.image)[1])
-
     def predict(self, frame: Frame, smooth: bool = False) -> Prediction:
-        """Say what is in the picture; with `smooth`, in the light of the camera's last frames.
+        """Look at the frame, and answer.
 
         Raises:
             FrameUnusable: the network's numbers are not finite.
+            BackboneMismatch: see `mismatch`.
         """
-        scores = self.scores(frame)
-        if scores is None:
+        return self.answer(frame, self.backbone.see(frame.image), smooth)
+
+    def answer(self, frame: Frame, sight: Sight, smooth: bool = False) -> Prediction:
+        """Say what is in the picture; with `smooth`, in the light of the camera's last frames.
+
+        Raises:
+            BackboneMismatch: see `mismatch`.
+        """
+        self._require_match()
+        if self.recogniser is None:
             return Prediction(None, 0.0, (), 1.0, frame.camera, frame.taken_at, time.monotonic() - frame.monotonic)
+        scores = self.recogniser.scores(sight.embedding)
         if smooth:
             smoother = self._smoothers.setdefault(frame.camera, Smoother(self.settings.stream.smoothing_s))
             scores = smoother.update(scores, frame.monotonic, frame.taken_at)
@@ -131,7 +137,7 @@ class Learner:
         if not chosen.kept:
             raise NothingKept(_nothing_kept(label, burst))
         kept = list(chosen.kept)
-        lesson = self.store.teach(
+        draft = LessonDraft(
             label,
             origin,
             [burst.candidates[index].example(self.backbone.trunk_digest) for index in kept],
@@ -141,10 +147,10 @@ class Learner:
             redundant=burst.seen - burst.rejected - len(kept),
             rejected=burst.rejected,
             reasons=burst.reasons,
-            displaced=chosen.displaced,
             taken_at=time.time(),
-            undoable_lessons=self.settings.memory.undoable_lessons,
+            displaced=chosen.displaced,
         )
+        lesson = self.store.teach(draft, self.settings.memory.undoable_lessons)
         self._memory_changed()
         if self.recogniser is not None and lesson.class_id not in self.recogniser.head.class_ids:
             self.recogniser = self.recogniser.with_new_class(self.view, lesson.class_id)
@@ -196,59 +202,16 @@ class Learner:
         self.relearn()
         return proof
 
-    # Frames for review
-
-    def note_uncertain(self, frame: Frame) -> int | None:
-        """Keep the frame for review if the answer for it is uncertain. Returns its number, or None."""
-        activation, embedding = self.backbone.see(frame.image)
-        if self.recogniser is None:
-            return None
-        prediction = self.recogniser.scores(embedding).prediction(self.names)
-        low, high = REVIEW_UNKNOWN
-        if prediction.probability >= REVIEW_PROBABILITY and not low <= prediction.unknown_score <= high:
-            return None
-        memory = self.settings.memory
-        return self.store.add_review(
-            self.backbone.latent(activation),
-            self.backbone.trunk_digest,
-            encode_jpeg(frame.image, memory.thumbnail_px) if memory.thumbnails else None,
-            prediction.top[0][0],
-            prediction.probability,
-            prediction.unknown_score,
-            frame.taken_at,
-            frame.camera,
-            memory.review,
-        )
-
-    def label_review(self, review_id: int, label: str) -> LessonReport:
-        """Teach a frame that was kept for review.
-
-        Raises:
-            ItemUnknown: it is not kept any more.
-            LabelRefused, NothingKept: as `teach`; the frame stays for review.
-        """
-        found = next((frame for frame in self.store.reviews() if frame.id == review_id), None)
-        if found is None:
-            raise ItemUnknown(f"found no review frame {review_id}; list those there are with: edgecl review")
-        burst = self.burst()
-        burst.add_kept(found.latent, found.thumbnail, found.taken_at, found.camera)
-        report = self.teach(label, burst, "camera")
-        self.store.take_review(review_id)
-        return report
-
-    def drop_review(self, review_id: int) -> ReviewFrame:
-        """Remove a frame that was kept for review.
-
-        Raises:
-            ItemUnknown: it is not kept any more.
-        """
-        return self.store.take_review(review_id)
-
     # Learning
 
     @property
     def view(self) -> MemoryView:
-        """The memory as the heads see it, with every example embedded by this tail."""
+        """The memory as the heads see it, with every example embedded by this tail.
+
+        Raises:
+            BackboneMismatch: see `mismatch`.
+        """
+        self._require_match()
         if self._view is None:
             self._embed_missing()
             view = self.store.view(self.backbone.tail_digest, self._stale)
@@ -260,14 +223,17 @@ class Learner:
 
     def relearn(self) -> None:
         """Fit the head to the memory as it is now, calibrate it, keep it."""
+        for smoother in self._smoothers.values():
+            smoother.reset()
+        if self.mismatch is not None:
+            self.recogniser = None
+            return
         view = self.view
         name = self.settings.head.name
         self.recogniser = Recogniser.fit(view, name, self.recogniser)
-        for smoother in self._smoothers.values():
-            smoother.reset()
         if self.recogniser is not None and self.store.writable:
             arrays, numbers = self.recogniser.to_arrays()
-            self.store.put_head(self.backbone.tail_digest, name, view.revision, arrays, numbers)
+            self.store.heads.put(self.backbone.tail_digest, name, view.revision, arrays, numbers)
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Embed every example anew and learn from nothing else: what the memory holds is all there is."""
@@ -305,11 +271,25 @@ class Learner:
     def _memory_changed(self) -> None:
         self._stale, self._view = self._view or self._stale, None
         self.names = self.store.classes()
+        self.mismatch = self._find_mismatch()
+
+    def _find_mismatch(self) -> BackboneMismatch | None:
+        found, expected = self.store.trunk(), self.backbone.trunk_digest
+        if found in (None, expected):
+            return None
+        return BackboneMismatch(
+            f"found a memory made by trunk {found:.12}…, expected {expected:.12}…; use the backbone and precision it "
+            "was taught with, or forget all classes (edgecl forget LABEL) and teach them anew"
+        )
+
+    def _require_match(self) -> None:
+        if self.mismatch is not None:
+            raise self.mismatch
 
     def _stored_recogniser(self) -> Recogniser | None:
         """The head kept in the store, if it is of the memory as it is now."""
         name = self.settings.head.name
-        stored = self.store.get_head(self.backbone.tail_digest, name)
+        stored = self.store.heads.get(self.backbone.tail_digest, name)
         if stored is None or stored[0] != self.store.revision:
             return None
         revision, arrays, numbers = stored
@@ -321,13 +301,6 @@ class Learner:
         for start in range(0, len(missing), EMBED_AT_A_TIME):
             ids = missing[start : start + EMBED_AT_A_TIME]
             examples = list(self.store.examples(ids=ids))
-            foreign = next((e for e in examples if e.trunk != self.backbone.trunk_digest), None)
-            if foreign is not None:
-                raise BackboneMismatch(
-                    f"found example {foreign.id} made by trunk {foreign.trunk[:12]}…, expected "
-                    f"{self.backbone.trunk_digest[:12]}…; use the backbone and precision that this memory was taught "
-                    "with, or another home"
-                )
             vectors = self.backbone.embed([example.latent for example in examples])
             self.store.put_vectors(self.backbone.tail_digest, [example.id for example in examples], vectors)
 

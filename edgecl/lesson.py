@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
 from edgecl.config import MemorySettings
-from edgecl.errors import FrameUnusable
+from edgecl.errors import BackboneMismatch, FrameUnusable
 from edgecl.gate import FrameGate
 from edgecl.images import encode_jpeg
 from edgecl.memory.replay import distinct, representatives
-from edgecl.types import Example, Frame, Latent
+from edgecl.memory.reviews import ReviewFrame
+from edgecl.types import Example, Frame, Latent, Sight
 
 CANDIDATES_PER_KEPT = 4  # a lesson may be as long as it likes; so many candidates are held at once
 
@@ -69,14 +70,19 @@ class Burst:
         self.seen += 1
         self.reasons[reason] += 1
 
-    def add(self, frame: Frame) -> str | None:
-        """Look at one frame; return why it was refused, or None."""
+    def add(self, frame: Frame, sight: Sight | None = None) -> str | None:
+        """Look at one frame; return why it was refused, or None.
+
+        Args:
+            frame: of the lesson's class.
+            sight: what the backbone made of it, where that is known already.
+        """
         self.seen += 1
         verdict = self._gate.check(frame)
         reason = verdict.reason
         if verdict.accepted:
             try:
-                self.candidates.append(self._candidate(frame))
+                self.candidates.append(self._candidate(frame, sight or self._backbone.see(frame.image)))
             except FrameUnusable:
                 reason = "not finite"
         if reason is not None:
@@ -85,20 +91,30 @@ class Burst:
             self._thin()
         return reason
 
-    def add_kept(self, latent: Latent, thumbnail: bytes | None, taken_at: float, camera: str) -> None:
-        """Take in a latent that was kept before, such as a frame for review."""
+    def add_kept(self, frame: ReviewFrame) -> None:
+        """Take in a frame that was kept for review.
+
+        Raises:
+            BackboneMismatch: it was kept with another trunk.
+        """
+        if frame.trunk != self._backbone.trunk_digest:
+            raise BackboneMismatch(
+                f"found review frame {frame.id} made by trunk {frame.trunk[:12]}…, expected "
+                f"{self._backbone.trunk_digest[:12]}…; use the precision it was kept with, or drop it with: "
+                f"edgecl review drop {frame.id}"
+            )
         self.seen += 1
-        self.candidates.append(Candidate(latent, self._backbone.embed([latent])[0], thumbnail, taken_at, camera))
+        vector = self._backbone.embed([frame.latent])[0]
+        self.candidates.append(Candidate(frame.latent, vector, frame.thumbnail, frame.taken_at, frame.camera))
 
     def vectors(self) -> NDArray[np.float32]:
         """Embeddings of the candidates, float32 (n, D)."""
         return np.stack([c.vector for c in self.candidates]) if self.candidates else np.zeros((0, 0), np.float32)
 
-    def _candidate(self, frame: Frame) -> Candidate:
-        activation, embedding = self._backbone.see(frame.image)
-        latent = self._backbone.latent(activation)
+    def _candidate(self, frame: Frame, sight: Sight) -> Candidate:
+        latent = self._backbone.latent(sight.activation)
         # What is learned is the embedding of what is kept, so that a rebuild gives the same head.
-        vector = embedding.vector if self._backbone.latents_are_exact else self._backbone.embed([latent])[0]
+        vector = sight.embedding.vector if self._backbone.latents_are_exact else self._backbone.embed([latent])[0]
         settings = self._settings
         thumbnail = encode_jpeg(frame.image, settings.thumbnail_px) if settings.thumbnails else None
         return Candidate(latent, vector, thumbnail, frame.taken_at, frame.camera)

@@ -38,12 +38,13 @@ def class_summaries(learner: Learner) -> list[ClassSummary]:
         for lesson in reversed(learner.store.history())
         if lesson.undone_at is None and lesson.kind in ("teach", "correct")
     }
+    counts = learner.store.counts()
     held_out = learner.recogniser.held_out if learner.recogniser is not None else None
     return [
         ClassSummary(
             number,
             name,
-            int((learner.view.class_ids == number).sum()),
+            counts[number],
             held_out.of(number) if held_out is not None else None,
             taught.get(number),
         )
@@ -105,7 +106,7 @@ def status(home: Home) -> Status:
         graphs = manifest.graphs.get(home.settings.backbone.precision)
         tail = graphs.tail.sha256 if graphs is not None else None
     with home.store(writable=False) as store:
-        head = store.get_head(tail, home.settings.head.name) if tail is not None else None
+        head = store.heads.get(tail, home.settings.head.name) if tail is not None else None
         return Status(
             home=home.folder,
             release=number,
@@ -113,9 +114,9 @@ def status(home: Home) -> Status:
             precision=precision,
             tail=tail,
             classes=len(store.classes()),
-            examples=sum(1 for _ in store.examples()),
+            examples=sum(store.counts().values()),
             bytes=store.bytes_used(),
-            reviews=len(store.reviews()),
+            reviews=len(store.reviews),
             revision=store.revision,
             head_revision=head[0] if head is not None else None,
             last_lesson=next((lesson for lesson in store.history() if lesson.undone_at is None), None),

@@ -10,7 +10,8 @@ from typing import Any
 from edgecl.demonstration import Demonstration
 from edgecl.doctor import Finding
 from edgecl.learner import LessonReport
-from edgecl.memory.store import ForgetProof, ReviewFrame
+from edgecl.memory.forgetting import ForgetProof
+from edgecl.memory.reviews import ReviewFrame
 from edgecl.overview import ClassSummary, Status
 from edgecl.types import Example, Frame, Lesson, Prediction
 

@@ -71,8 +71,8 @@ class Session:
     @property
     def counts(self) -> dict[str, int]:
         """Examples of each class."""
-        ids = self.learner.view.class_ids
-        return {name: int((ids == number).sum()) for number, name in self.learner.names.items()}
+        counts = self.learner.store.counts()
+        return {name: counts[number] for number, name in self.learner.names.items()}
 
     @property
     def correcting(self) -> bool:
@@ -89,12 +89,14 @@ class Session:
         lasted = self._times[-1] - self._times[0]
         fps = (len(self._times) - 1) / lasted if lasted > 0 else 0.0
         refused = self._gate.check(frame).reason
+        sight = None
         try:
-            self.glance = Glance(self.learner.predict(frame, smooth=True), refused, fps)
+            sight = self.learner.backbone.see(frame.image)
+            self.glance = Glance(self.learner.answer(frame, sight, smooth=True), refused, fps)
         except FrameUnusable as error:
             self.message = str(error)
         if self.burst is not None:
-            self.burst.add(frame)
+            self.burst.add(frame, sight)
             if frame.monotonic >= self._until:
                 self._learn(self.burst)
 

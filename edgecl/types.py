@@ -135,6 +135,19 @@ class Embedding:
 
 
 @dataclass(frozen=True)
+class Sight:
+    """What the backbone makes of one picture, once for all who need it.
+
+    Attributes:
+        activation: the trunk's output (1, C, h, w), int8 or float32 as the precision says.
+        embedding: the tail's output for it.
+    """
+
+    activation: NDArray[Any]
+    embedding: Embedding
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What the head says of one picture.
 
@@ -159,7 +172,18 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Example:
-    """One kept latent. `id` is 0 until the store has given it a number."""
+    """One kept latent.
+
+    Attributes:
+        id: number, rising, never reused; 0 until the store has given one.
+        lesson: number of the lesson that brought it.
+        class_id: the class it counts as.
+        latent: int8 (C, h, w) with its code.
+        trunk: sha256 of the trunk that made the latent.
+        thumbnail: JPEG, or None.
+        taken_at: s, UTC since the epoch.
+        camera: where it came from, without passwords.
+    """
 
     id: int
     lesson: int
@@ -188,6 +212,8 @@ class Lesson:
         reasons: why frames were refused, with counts.
         taken_at: s, UTC since the epoch.
         undone_at: s, UTC since the epoch, or None.
+        detail: `final` where it cannot be undone; of a correction the `example`; of a correction, a new name and a
+            merge `from_class_id` and `from_label`, the class and name before.
     """
 
     id: int

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.memory.lessons import LessonDraft
+from edgecl.memory.reviews import ReviewFrame
 from edgecl.memory.store import Store
 from edgecl.types import Example, Latent, Lesson
 
@@ -40,46 +44,54 @@ def vectors(n: int, seed: int = 0, dimension: int = DIMENSION) -> NDArray[np.flo
     return np.random.default_rng(seed + 1000).normal(size=(n, dimension)).astype(np.float32)
 
 
-def teach(store: Store, label: str, n: int = 3, seed: int = 0, displaced: Sequence[int] = (), **more: Any) -> Lesson:
-    """Teach `n` examples of noise."""
-    return store.teach(
-        label,
-        "camera",
-        examples(n, seed),
-        vectors(n, seed),
-        TAIL,
-        seen=n + 2,
-        redundant=1,
-        rejected=1,
-        reasons={"blurred": 1},
-        displaced=displaced,
-        taken_at=1_700_000_000.0 + seed,
-        **more,
+def draft(label: str, n: int = 3, seed: int = 0, **changes: Any) -> LessonDraft:
+    """A lesson of `n` examples of noise."""
+    counts = {"seen": n + 2, "redundant": 1, "rejected": 1, "reasons": {"blurred": 1}}
+    plain = LessonDraft(
+        label, "camera", examples(n, seed), vectors(n, seed), TAIL, **counts, taken_at=1_700_000_000.0 + seed
     )
+    return replace(plain, **changes)
+
+
+def teach(
+    store: Store,
+    label: str,
+    n: int = 3,
+    seed: int = 0,
+    displaced: Sequence[int] = (),
+    undoable_lessons: int = 20,
+) -> Lesson:
+    """Teach `n` examples of noise."""
+    return store.teach(draft(label, n, seed, displaced=displaced), undoable_lessons)
 
 
 def taught(home: Path) -> Path:
     """A closed memory with every kind of lesson, a displaced example, a head and review frames."""
-    with Store.open(home) as store:
+    ticks = itertools.count(1.0)
+    with Store(home, clock=lambda: next(ticks)) as store:
         teach(store, "cup", 4, seed=1)
         teach(store, "mug", 3, seed=2, displaced=[2])
-        store.correct(3, "spoon", at=1.0)
-        store.rename("spoon", "ladle", at=2.0)
+        store.correct(3, "spoon")
+        store.rename("spoon", "ladle")
         teach(store, "plate", 2, seed=3)
-        store.merge("plate", "mug", at=3.0)
+        store.merge("plate", "mug")
         teach(store, "bowl", 2, seed=4)
-        store.undo(at=4.0)
-        store.put_head(TAIL, "softmax", store.revision, {"W": vectors(3, 9), "ids": np.arange(3)}, {"temperature": 1.5})
+        store.undo()
+        store.heads.put(
+            TAIL, "softmax", store.revision, {"W": vectors(3, 9), "ids": np.arange(3)}, {"temperature": 1.5}
+        )
         for seed in range(3):
             (frame,) = examples(1, seed=50 + seed)
-            store.add_review(frame.latent, TRUNK, frame.thumbnail, "cup", 0.4, 0.6, 5.0, "usb:0", keep=2)
+            store.reviews.add(
+                ReviewFrame(0, frame.latent, TRUNK, frame.thumbnail, "cup", 0.4, 0.6, 5.0, "usb:0"), keep=2
+            )
     return home
 
 
 def content(store: Store) -> dict[str, Any]:
     """All that can be read from a memory, as values that compare."""
     view = store.view(TAIL)
-    head = store.get_head(TAIL, "softmax")
+    head = store.heads.get(TAIL, "softmax")
     return {
         "revision": store.revision,
         "classes": dict(store.classes()),
@@ -90,9 +102,7 @@ def content(store: Store) -> dict[str, Any]:
         ],
         "view": [column.tobytes() for column in (view.vectors, view.class_ids, view.example_ids, view.lesson_ids)],
         "head": head and (head[0], {name: array.tobytes() for name, array in head[1].items()}, head[2]),
-        "reviews": [
-            (r.id, _latent(r.latent), r.thumbnail, r.guess, r.probability, r.taken_at) for r in store.reviews()
-        ],
+        "reviews": [(r.id, _latent(r.latent), r.thumbnail, r.guess, r.probability, r.taken_at) for r in store.reviews],
     }
 
 

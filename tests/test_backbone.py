@@ -87,7 +87,7 @@ def test_what_is_no_colour_picture_is_refused(shape: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("shape", [(1, 1, 3), (2, 900, 3), (1080, 1920, 3)])
 def test_a_picture_of_any_size_is_embedded(backbone_folder: Path, shape: tuple[int, ...]) -> None:
     image = np.random.default_rng(2).integers(0, 256, shape).astype(np.uint8)
-    vector = loaded(backbone_folder).see(image)[1].vector
+    vector = loaded(backbone_folder).see(image).embedding.vector
     assert vector.shape == (1280,)
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
@@ -95,32 +95,32 @@ def test_a_picture_of_any_size_is_embedded(backbone_folder: Path, shape: tuple[i
 @pytest.mark.parametrize("value", [0, 127, 255])
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_a_picture_of_one_colour_has_finite_numbers(backbone_folder: Path, precision: Precision, value: int) -> None:
-    vector = loaded(backbone_folder, precision).see(np.full((48, 64, 3), value, np.uint8))[1].vector
+    vector = loaded(backbone_folder, precision).see(np.full((48, 64, 3), value, np.uint8)).embedding.vector
     assert np.isfinite(vector).all()
 
 
 def test_an_int8_latent_gives_its_embedding_again_bit_by_bit(backbone_folder: Path) -> None:
     backbone = loaded(backbone_folder)
     for name in ("cat", "brick", "rocket"):
-        activation, embedding = backbone.see(photograph(name))
-        latent = backbone.latent(activation)
+        sight = backbone.see(photograph(name))
+        latent = backbone.latent(sight.activation)
         assert latent.codes.dtype == np.int8
-        assert np.array_equal(latent.codes, activation[0])
-        assert np.array_equal(backbone.embed([latent])[0], embedding.vector)
+        assert np.array_equal(latent.codes, sight.activation[0])
+        assert np.array_equal(backbone.embed([latent])[0], sight.embedding.vector)
 
 
 def test_an_fp32_latent_kept_in_int8_gives_almost_its_embedding(backbone_folder: Path) -> None:
     backbone = loaded(backbone_folder, "fp32")
     for name in ("cat", "coffee", "astronaut"):
-        activation, embedding = backbone.see(photograph(name))
-        again = backbone.embed([backbone.latent(activation)])[0]
-        assert float(again @ embedding.vector) > 0.9995
+        sight = backbone.see(photograph(name))
+        again = backbone.embed([backbone.latent(sight.activation)])[0]
+        assert float(again @ sight.embedding.vector) > 0.9995
 
 
 def test_many_pictures_at_once_are_embedded_as_one_by_one(backbone_folder: Path) -> None:
     backbone = loaded(backbone_folder)
     images = [view(photograph("cat"), pose(3, k)) for k in range(18)]  # more than one batch
-    alone = np.stack([backbone.see(image)[1].vector for image in images])
+    alone = np.stack([backbone.see(image).embedding.vector for image in images])
     np.testing.assert_allclose(backbone.embed_images(images), alone, atol=1e-6)
 
 
@@ -140,7 +140,7 @@ def test_numbers_that_are_not_finite_make_the_frame_unusable(backbone_folder: Pa
 
 def test_a_latent_of_another_code_or_shape_is_refused(backbone_folder: Path) -> None:
     backbone = loaded(backbone_folder)
-    latent = backbone.latent(backbone.see(photograph("cat"))[0])
+    latent = backbone.latent(backbone.see(photograph("cat")).activation)
     for other in (replace(latent, scale=latent.scale * 2), replace(latent, codes=latent.codes[:, :3])):
         with pytest.raises(BackboneMismatch, match="another backbone"):
             backbone.embed([other])

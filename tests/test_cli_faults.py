@@ -147,7 +147,7 @@ def test_a_lesson_that_shows_nothing_new_is_refused(home):
 
 
 def test_a_second_writer_is_refused_while_the_first_writes(home):
-    with Store.open(home):
+    with Store(home):
         for command in (("teach", "zebra", "sample://cat"), ("undo",), ("predict", "sample://cat", "--review")):
             assert_refused(run(*command, "--home", home), f"pid {os.getpid()}")
 

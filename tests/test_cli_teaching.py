@@ -218,14 +218,14 @@ def test_the_status_tells_what_the_home_holds(home):
 
 
 def test_what_only_reads_works_beside_a_process_that_writes(home):
-    with Store.open(home):
+    with Store(home):
         for command in (("classes", "list"), ("history",), ("status",), ("review",), ("examples", "cat"), ("doctor",)):
             assert run(*command, "--home", home).status == 0, command
         assert labels(home, "sample://cat?seed=8", "--limit", 1) == ["cat"]
 
 
 def test_a_head_that_is_behind_is_learned_again_without_being_written(home):
-    with Store.open(home) as store:  # as a writer does that is killed between lesson and fit
+    with Store(home) as store:  # as a writer does that is killed between lesson and fit
         store.rename("cat", "kitten")
         before = store.revision
     assert labels(home, "sample://cat?seed=8", "--limit", 1) == ["kitten"]

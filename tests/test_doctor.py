@@ -79,7 +79,7 @@ def test_settings_that_cannot_be_used_fail_and_the_rest_is_still_looked_at(home)
 
 
 def test_a_memory_that_another_process_writes_to_is_sound(home):
-    with Store.open(home):
+    with Store(home):
         found = findings(home)["memory"]
     assert found.state == "ok"
     assert "another process" in found.found

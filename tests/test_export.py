@@ -19,8 +19,9 @@ from edgecl.cameras.sample import calibration_frames
 from edgecl.errors import BackboneDamaged, BackboneMissing, ExportRefused, ImageRefused, InputRefused
 from edgecl.files import sha256
 from edgecl.manifest import LatentCode, read_manifest
+from edgecl.runtime import run
 from edgecl.workstation import graphs, parity, quantize
-from edgecl.workstation.classifier import IMAGENET_MEAN, IMAGENET_STD, classifier_origin
+from edgecl.workstation.classifier import IMAGENET_MEAN, IMAGENET_STD, Reading, classifier_origin
 from edgecl.workstation.export import archive, export, pictures_in
 
 
@@ -29,8 +30,8 @@ def graph(folder: Path, part: str, precision: str) -> onnx.ModelProto:
 
 
 def answered(folder: Path, precision: str, pictures: NDArray[np.uint8]) -> NDArray[Any]:
-    latents = graphs.run(graphs.session(graph(folder, "trunk", precision)), pictures)
-    return graphs.run(graphs.session(graph(folder, "tail", precision)), latents)
+    latents = run(graphs.session(graph(folder, "trunk", precision)), pictures)
+    return run(graphs.session(graph(folder, "tail", precision)), latents)
 
 
 @pytest.fixture(scope="module")
@@ -103,10 +104,10 @@ def test_tail_after_trunk_is_the_undivided_int8_network_bit_by_bit(
     backbone_folder: Path, golden: dict[str, NDArray[Any]]
 ) -> None:
     trunk, tail = ((backbone_folder / f"{part}.int8.onnx").read_bytes() for part in ("trunk", "tail"))
-    whole = graphs.session(quantize.unsplit(trunk, tail))
+    whole = graphs.session(graphs.unsplit(trunk, tail))
     pictures = golden["pictures"]
     assert [value.name for value in (*whole.get_inputs(), *whole.get_outputs())] == ["image", "embedding"]
-    assert np.array_equal(graphs.run(whole, pictures), answered(backbone_folder, "int8", pictures))
+    assert np.array_equal(run(whole, pictures), answered(backbone_folder, "int8", pictures))
 
 
 def test_trunk_and_tail_share_the_code_of_the_latent(backbone_folder: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_tail_that_is_trained_later_takes_the_same_latents(
     codes = golden["int8.latents"]
     small = quantize.quantise_tail(tail, codes[:16], code)
     real = (codes.astype(np.float32) - code.zero_point) * np.float32(code.scale)
-    found, expected = graphs.run(graphs.session(small), codes), graphs.run(graphs.session(tail), real)
+    found, expected = run(graphs.session(small), codes), run(graphs.session(tail), real)
     assert (found * expected).sum(axis=1).min() > 0.99
     assert graphs.constants(small.graph)["boundary_scale"] == np.float32(code.scale)
 
@@ -247,10 +248,10 @@ def test_the_features_are_those_of_the_classifier(tmp_path: Path, opset: int, ba
     oracle = ReferenceEvaluator(model)
     rows = [oracle.run(None, {"pixels": row[None] if last else row[None].transpose(0, 3, 1, 2)})[1] for row in real]
     expected = np.concatenate(rows)
-    latents = graphs.run(graphs.session(origin.trunk), pictures)
+    latents = run(graphs.session(origin.trunk), pictures)
     np.testing.assert_allclose(latents[:, :, 0, 0], expected, rtol=1e-3, atol=1e-4)
     roots = np.sign(expected) * np.sqrt(np.abs(expected))
-    embeddings = graphs.run(graphs.session(origin.tail), latents)
+    embeddings = run(graphs.session(origin.tail), latents)
     np.testing.assert_allclose(embeddings, roots / np.linalg.norm(roots, axis=1, keepdims=True), atol=1e-4)
     assert origin.classes is not None
     assert origin.classes(expected).shape == (2, CLASSES)
@@ -260,8 +261,8 @@ def test_the_features_are_those_of_the_classifier(tmp_path: Path, opset: int, ba
 def test_features_may_be_named_and_are_averaged_over_places(tmp_path: Path) -> None:
     saved(classifier(), tmp_path / "tiny.onnx")
     pictures = np.random.default_rng(3).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8)
-    named, usual = (classifier_origin(tmp_path / "tiny.onnx", tensor) for tensor in ("r2", None))
-    found = [graphs.run(graphs.session(origin.trunk), pictures) for origin in (named, usual)]
+    named, usual = (classifier_origin(tmp_path / "tiny.onnx", Reading(tensor)) for tensor in ("r2", None))
+    found = [run(graphs.session(origin.trunk), pictures) for origin in (named, usual)]
     np.testing.assert_allclose(*found, rtol=1e-5, atol=1e-6)
 
 
@@ -271,12 +272,12 @@ def test_a_size_that_the_graph_leaves_open_is_224(tmp_path: Path) -> None:
     saved(model, tmp_path / "tiny.onnx")
     origin = classifier_origin(tmp_path / "tiny.onnx")
     assert origin.input.size == 224
-    assert graphs.run(graphs.session(origin.trunk), np.zeros((1, 224, 224, 3), np.uint8)).shape == (1, FEATURES, 1, 1)
+    assert run(graphs.session(origin.trunk), np.zeros((1, 224, 224, 3), np.uint8)).shape == (1, FEATURES, 1, 1)
 
 
 def test_other_means_change_the_trunk(tmp_path: Path) -> None:
     saved(classifier(), tmp_path / "tiny.onnx")
-    origin = classifier_origin(tmp_path / "tiny.onnx", mean=(127, 127, 127), std=(128, 128, 128))
+    origin = classifier_origin(tmp_path / "tiny.onnx", Reading(mean=(127, 127, 127), std=(128, 128, 128)))
     assert origin.input.mean == (127, 127, 127)
     grey = np.full((1, SIDE, SIDE, 3), 127, np.uint8)
     zero = ReferenceEvaluator(onnx.load(tmp_path / "tiny.onnx")).run(
@@ -339,8 +340,8 @@ def test_a_classifier_that_cannot_be_used_is_refused_with_a_reason(tmp_path: Pat
 
 def test_features_that_are_not_there_are_refused(tmp_path: Path) -> None:
     saved(classifier(), tmp_path / "tiny.onnx")
-    with pytest.raises(ExportRefused, match="check features"):
-        classifier_origin(tmp_path / "tiny.onnx", "no such tensor")
+    with pytest.raises(ExportRefused, match="check --features"):
+        classifier_origin(tmp_path / "tiny.onnx", Reading("no such tensor"))
 
 
 def test_weights_that_are_not_finite_are_refused_and_leave_nothing(tmp_path: Path) -> None:
@@ -362,7 +363,7 @@ def test_an_unknown_backbone_or_option_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputRefused, match="efficientnet-lite0"):
         export("resnet9000", tmp_path / "out")
     with pytest.raises(InputRefused, match="onnx:FILE alone"):
-        export("efficientnet-lite0", tmp_path / "out", features="x")
+        export("efficientnet-lite0", tmp_path / "out", reading=Reading("x"))
     with pytest.raises(InputRefused, match="precisions"):
         export("efficientnet-lite0", tmp_path / "out", precisions=())
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from edgecl import review
 from edgecl.backbone import Backbone
 from edgecl.cameras import open_camera
 from edgecl.config import BackboneSettings, CameraSettings, MemorySettings, Settings
@@ -21,7 +22,7 @@ def backbone(backbone_folder):
 
 @pytest.fixture
 def learner(tmp_path, backbone):
-    with Store.open(tmp_path / "home") as store:
+    with Store(tmp_path / "home") as store:
         yield Learner(store, backbone, Settings())
 
 
@@ -82,12 +83,12 @@ def test_a_class_is_answered_before_the_full_fit(learner):
 
 
 def test_a_restart_answers_bit_for_bit_as_before(tmp_path, backbone):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         learner = Learner(store, backbone, Settings())
         teach(learner, "cat")
         teach(learner, "coffee")
         before = [learner.predict(frame) for frame in frames("cat", 3, seed=5)]
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         again = Learner(store, backbone, Settings())
         after = [again.predict(frame) for frame in frames("cat", 3, seed=5)]
     assert [(p.label, p.top, p.unknown_score) for p in before] == [(p.label, p.top, p.unknown_score) for p in after]
@@ -122,7 +123,7 @@ def test_undoing_everything_leaves_nothing_to_undo(learner):
 
 
 def test_undo_brings_back_what_a_full_class_had_to_give_up(tmp_path, backbone):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         learner = Learner(store, backbone, Settings(memory=MemorySettings(per_class=4)))
         teach(learner, "cat", seed=1)
         before = learner.view.example_ids.tolist()
@@ -210,7 +211,7 @@ def test_a_bad_label_is_refused_before_anything_is_written(learner):
 
 
 def test_a_very_long_lesson_holds_only_so_many_candidates(tmp_path, backbone):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         learner = Learner(store, backbone, Settings(memory=MemorySettings(per_class=2, redundant_cosine=1.0)))
         burst = learner.burst()
         for frame in frames("cat", 20):
@@ -220,21 +221,26 @@ def test_a_very_long_lesson_holds_only_so_many_candidates(tmp_path, backbone):
         assert (report.lesson.seen, report.lesson.kept) == (20, 2)
 
 
+def look(learner, frame):
+    sight = learner.backbone.see(frame.image)
+    return review.note(learner, frame, sight, learner.answer(frame, sight))
+
+
 def test_uncertain_frames_wait_for_review_and_can_be_taught(learner):
     teach(learner, "cat")
     teach(learner, "coffee")
-    noted = [learner.note_uncertain(frame) for frame in frames("astronaut") + frames("cat", seed=30)]
+    noted = [look(learner, frame) for frame in frames("astronaut") + frames("cat", seed=30)]
     kept = [number for number in noted if number is not None]
     if not kept:
         pytest.fail("no frame was uncertain, expected at least one of sixteen")
-    report = learner.label_review(kept[0], "astronaut")
+    report = review.teach(learner, kept[0], "astronaut")
     assert report.lesson.label == "astronaut"
-    assert kept[0] not in [frame.id for frame in learner.store.reviews()]
+    assert kept[0] not in [frame.id for frame in learner.store.reviews]
 
 
 def test_a_review_frame_that_is_gone_is_named(learner):
     with pytest.raises(ItemUnknown, match="17"):
-        learner.label_review(17, "cat")
+        review.teach(learner, 17, "cat")
 
 
 def test_an_unknown_class_is_named(learner):
@@ -243,16 +249,36 @@ def test_an_unknown_class_is_named(learner):
         learner.forget("caat")
 
 
-def test_a_memory_of_another_trunk_is_refused(tmp_path, backbone, backbone_folder):
-    with Store.open(tmp_path) as store:
+@pytest.fixture
+def estranged(tmp_path, backbone, backbone_folder):
+    """A learner whose memory was made by another trunk."""
+    with Store(tmp_path) as store:
         teach(Learner(store, backbone, Settings()), "cat")
-    other = Backbone(backbone_folder, BackboneSettings(precision="fp32"))
-    with Store.open(tmp_path) as store, pytest.raises(BackboneMismatch, match="trunk"):
-        Learner(store, other, Settings())
+    with Store(tmp_path) as store:
+        yield Learner(store, Backbone(backbone_folder, BackboneSettings(precision="fp32")), Settings())
+
+
+def test_a_memory_of_another_trunk_neither_learns_nor_answers(estranged):
+    for use in (lambda: estranged.predict(frames("cat")[0]), lambda: teach(estranged, "coffee"), estranged.rebuild):
+        with pytest.raises(BackboneMismatch, match="trunk"):
+            use()
+
+
+def test_a_memory_of_another_trunk_can_be_renamed_and_undone(estranged):
+    estranged.rename("cat", "tomcat")
+    assert list(estranged.names.values()) == ["tomcat"]
+    estranged.undo()
+    assert list(estranged.names.values()) == ["cat"]
+
+
+def test_a_memory_of_another_trunk_can_be_forgotten_and_taught_anew(estranged):
+    estranged.forget("cat")
+    teach(estranged, "cat")
+    assert estranged.predict(frames("cat")[0]).label == "cat"
 
 
 def test_latents_of_the_float_backbone_teach_as_well(tmp_path, backbone_folder):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         learner = Learner(store, Backbone(backbone_folder, BackboneSettings(precision="fp32")), Settings())
         teach(learner, "cat")
         teach(learner, "coffee")
@@ -260,7 +286,7 @@ def test_latents_of_the_float_backbone_teach_as_well(tmp_path, backbone_folder):
 
 
 def test_thumbnails_can_be_switched_off(tmp_path, backbone):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         learner = Learner(store, backbone, Settings(memory=MemorySettings(thumbnails=False)))
         teach(learner, "cat")
         assert {example.thumbnail for example in store.examples()} == {None}

@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from memories import (
     TAIL,
     TRUNK,
     content,
+    draft,
     examples,
     taught,
     teach,
@@ -35,12 +37,13 @@ from edgecl.errors import (
     NothingToUndo,
     StoreError,
 )
+from edgecl.memory.reviews import ReviewFrame
 from edgecl.memory.store import Store
 
 
 @pytest.fixture
 def store(tmp_path):
-    with Store.open(tmp_path / "home") as store:
+    with Store(tmp_path / "home") as store:
         yield store
 
 
@@ -79,9 +82,9 @@ def test_a_lesson_records_what_was_seen_and_why_frames_were_refused(store):
 
 def test_a_lesson_is_there_after_the_store_was_closed(tmp_path):
     taught(tmp_path / "home")
-    with Store.open(tmp_path / "home") as store:
+    with Store(tmp_path / "home") as store:
         before = content(store)
-    with Store.open(tmp_path / "home", writable=False) as store:
+    with Store(tmp_path / "home", writable=False) as store:
         assert content(store) == before
 
 
@@ -109,9 +112,9 @@ def test_every_change_raises_the_revision_by_one(store):
 def test_heads_vectors_and_review_frames_leave_the_revision_alone(store):
     teach(store, "cup", 1)
     (frame,) = examples(1)
-    store.put_head(TAIL, "softmax", 1, {}, {})
+    store.heads.put(TAIL, "softmax", 1, {}, {})
     store.put_vectors(OTHER_TAIL, [1], vectors(1))
-    store.add_review(frame.latent, TRUNK, None, None, 0.1, 0.9, 1.0, "usb:0", keep=5)
+    store.reviews.add(ReviewFrame(0, frame.latent, TRUNK, None, None, 0.1, 0.9, 1.0, "usb:0"), keep=5)
     assert store.revision == 1
 
 
@@ -135,24 +138,21 @@ def test_heads_vectors_and_review_frames_leave_the_revision_alone(store):
 def test_a_lesson_that_cannot_be_used_is_refused_and_changes_nothing(store, change, error):
     teach(store, "cup")
     before = content(store)
-    lesson = {"label": "mug", "origin": "api", "examples": examples(3, 7), "vectors": vectors(3, 7), "tail": TAIL}
-    counts = {"seen": 3, "redundant": 0, "rejected": 0, "reasons": {}, "displaced": [1], "taken_at": 1.0}
     with pytest.raises(error):
-        store.teach(**(lesson | counts | change))
+        store.teach(replace(draft("mug", 3, 7, displaced=[1]), **change), 20)
     assert content(store) == before
 
 
 def test_another_trunk_is_named_in_the_refusal(store):
     teach(store, "cup")
     with pytest.raises(BackboneMismatch, match=r"bbbbbbbbbbbb.*dddddddddddd"):
-        store.teach("cup", "api", examples(1, trunk=OTHER_TRUNK), vectors(1), TAIL, seen=1, redundant=0, rejected=0,
-                    reasons={}, taken_at=1.0)  # fmt: skip
+        store.teach(draft("cup", 1, examples=examples(1, trunk=OTHER_TRUNK)), 20)
 
 
 def test_a_camera_name_that_is_no_unicode_does_no_harm(store):
     (example,) = examples(1)
     odd = type(example)(**(vars(example) | {"camera": "\udcff:0"}))
-    store.teach("cup", "api", [odd], vectors(1), TAIL, seen=1, redundant=0, rejected=0, reasons={}, taken_at=1.0)
+    store.teach(draft("cup", 1, examples=[odd]), 20)
     assert next(store.examples()).camera == "?:0"
 
 
@@ -178,10 +178,11 @@ def test_undo_brings_back_what_the_lesson_displaced(store):
     assert content(store)["view"] == before["view"]
 
 
-def test_an_undone_lesson_stays_in_the_history(store):
-    teach(store, "cup")
-    store.undo(at=77.0)
-    assert store.history()[0].undone_at == 77.0
+def test_an_undone_lesson_stays_in_the_history(tmp_path):
+    with Store(tmp_path / "clocked", clock=lambda: 77.0) as store:
+        teach(store, "cup")
+        store.undo()
+        assert store.history()[0].undone_at == 77.0
 
 
 def test_numbers_are_not_given_out_again_after_undo(store):
@@ -372,8 +373,8 @@ def test_embeddings_that_do_not_fit_are_refused(store, ids, given, error):
 
 def test_a_head_comes_back_with_its_arrays_and_header(store):
     arrays = {"file": vectors(2), "ids": np.array([3, 9]), "none": np.zeros((0, 4)), "allow_pickle": np.array(2.5)}
-    store.put_head(TAIL, "softmax", 7, arrays, {"temperature": 1.5, "note": "ü"})
-    revision, found, header = store.get_head(TAIL, "softmax")
+    store.heads.put(TAIL, "softmax", 7, arrays, {"temperature": 1.5, "note": "ü"})
+    revision, found, header = store.heads.get(TAIL, "softmax")
     assert (revision, header) == (7, {"temperature": 1.5, "note": "ü"})
     assert {name: (a.dtype, a.tolist()) for name, a in found.items()} == {
         name: (a.dtype, a.tolist()) for name, a in arrays.items()
@@ -381,11 +382,11 @@ def test_a_head_comes_back_with_its_arrays_and_header(store):
 
 
 def test_a_newer_head_replaces_the_older_one_of_its_name(store):
-    store.put_head(TAIL, "softmax", 1, {"W": vectors(1)}, {})
-    store.put_head(TAIL, "softmax", 2, {"W": vectors(2)}, {})
-    store.put_head(TAIL, "slda", 1, {}, {})
-    assert store.get_head(TAIL, "softmax")[0] == 2
-    assert store.get_head(OTHER_TAIL, "softmax") is None
+    store.heads.put(TAIL, "softmax", 1, {"W": vectors(1)}, {})
+    store.heads.put(TAIL, "softmax", 2, {"W": vectors(2)}, {})
+    store.heads.put(TAIL, "slda", 1, {}, {})
+    assert store.heads.get(TAIL, "softmax")[0] == 2
+    assert store.heads.get(OTHER_TAIL, "softmax") is None
 
 
 @pytest.mark.parametrize(
@@ -393,7 +394,7 @@ def test_a_newer_head_replaces_the_older_one_of_its_name(store):
 )
 def test_a_head_that_only_pickle_could_hold_is_refused(store, arrays, header):
     with pytest.raises(InputRefused):
-        store.put_head(TAIL, "softmax", 1, arrays, header)
+        store.heads.put(TAIL, "softmax", 1, arrays, header)
 
 
 # Review frames
@@ -402,18 +403,18 @@ def test_a_head_that_only_pickle_could_hold_is_refused(store, arrays, header):
 def test_review_frames_are_a_ring_of_the_newest(store):
     (frame,) = examples(1)
     for second in range(5):
-        store.add_review(frame.latent, TRUNK, b"jpeg", None, 0.3, 0.7, float(second), "usb:0", keep=3)
-    assert [r.taken_at for r in store.reviews()] == [2.0, 3.0, 4.0]
+        store.reviews.add(ReviewFrame(0, frame.latent, TRUNK, b"jpeg", None, 0.3, 0.7, float(second), "usb:0"), keep=3)
+    assert [r.taken_at for r in store.reviews] == [2.0, 3.0, 4.0]
 
 
 def test_a_review_frame_that_was_taken_is_gone(store):
     (frame,) = examples(1)
-    number = store.add_review(frame.latent, TRUNK, b"jpeg", "cup", 0.3, 0.7, 1.0, "usb:0", keep=3)
-    taken = store.take_review(number)
+    number = store.reviews.add(ReviewFrame(0, frame.latent, TRUNK, b"jpeg", "cup", 0.3, 0.7, 1.0, "usb:0"), keep=3)
+    taken = store.reviews.take(number)
     assert np.array_equal(taken.latent.codes, frame.latent.codes)
     assert (taken.guess, taken.thumbnail, taken.probability) == ("cup", b"jpeg", 0.3)
     with pytest.raises(ItemUnknown):
-        store.take_review(number)
+        store.reviews.take(number)
 
 
 # Forgetting
@@ -435,7 +436,7 @@ def secrets(n, seed):
 def test_forgetting_leaves_no_byte_of_the_class_in_the_home(store):
     teach(store, "cup", 4, seed=1)
     teach(store, "secret thing", 4, seed=2)
-    store.put_head(TAIL, "softmax", 2, {"W": vectors(2)}, {})
+    store.heads.put(TAIL, "softmax", 2, {"W": vectors(2)}, {})
     assert traces(store.home, [*secrets(4, 2), b"secret thing"]) == len(secrets(4, 2)) + 1  # the search can find
     store.forget("secret thing")
     assert traces(store.home, [*secrets(4, 2), b"secret thing"]) == 0
@@ -445,16 +446,16 @@ def test_forgetting_leaves_no_byte_of_the_class_in_the_home(store):
 def test_the_proof_counts_what_was_deleted(store):
     teach(store, "cup", 4, seed=1)
     (frame,) = examples(1, seed=9)
-    store.add_review(frame.latent, TRUNK, frame.thumbnail, "cup", 0.4, 0.6, 1.0, "usb:0", keep=9)
-    store.add_review(frame.latent, TRUNK, frame.thumbnail, None, 0.4, 0.6, 1.0, "usb:0", keep=9)
-    store.put_head(TAIL, "softmax", 1, {}, {})
+    store.reviews.add(ReviewFrame(0, frame.latent, TRUNK, frame.thumbnail, "cup", 0.4, 0.6, 1.0, "usb:0"), keep=9)
+    store.reviews.add(ReviewFrame(0, frame.latent, TRUNK, frame.thumbnail, None, 0.4, 0.6, 1.0, "usb:0"), keep=9)
+    store.heads.put(TAIL, "softmax", 1, {}, {})
     proof = store.forget("cup")
     assert (proof.examples, proof.embeddings, proof.thumbnails, proof.reviews, proof.heads) == (4, 4, 3, 1, 1)
     assert proof.bytes_deleted == 4 * 128 + 3 * 300 + 4 * DIMENSION * 4 + 128 + 300
     assert proof.fragments > 0
     assert proof.found == 0
-    assert store.get_head(TAIL, "softmax") is None
-    assert [r.guess for r in store.reviews()] == [None]
+    assert store.heads.get(TAIL, "softmax") is None
+    assert [r.guess for r in store.reviews] == [None]
 
 
 def test_forgetting_takes_displaced_and_merged_examples_too(store):
@@ -476,11 +477,11 @@ def test_forgetting_deletes_what_the_class_had_displaced_elsewhere(store):
 
 
 def test_what_is_undone_is_overwritten_once_the_memory_is_closed(tmp_path):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         teach(store, "cup", 3, seed=1)
         teach(store, "mug", 3, seed=2)
     assert traces(tmp_path, secrets(3, 2)) > 0
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         store.undo()
     assert traces(tmp_path, secrets(3, 2)) == 0
 
@@ -548,18 +549,18 @@ def test_bytes_used_are_those_of_the_database_files(store):
 
 def test_a_home_without_a_memory_cannot_be_read(tmp_path):
     with pytest.raises(StoreError, match="teach a first class"):
-        Store.open(tmp_path, writable=False)
+        Store(tmp_path, writable=False)
 
 
 def test_a_closed_store_says_so(tmp_path):
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         pass
     with pytest.raises(StoreError, match="closed"):
         store.classes()
 
 
 def test_a_sound_memory_has_no_faults(tmp_path):
-    with Store.open(taught(tmp_path / "home")) as store:
+    with Store(taught(tmp_path / "home")) as store:
         assert store.check() == []
 
 
@@ -575,7 +576,7 @@ class Lessons(RuleBasedStateMachine):
     @initialize()
     def start(self):
         self.folder = tempfile.mkdtemp()
-        self.store = Store.open(Path(self.folder))
+        self.store = Store(Path(self.folder))
         self.lessons = []
         self.first_names = {}
 
@@ -703,7 +704,7 @@ class Lessons(RuleBasedStateMachine):
     @rule()
     def reopen(self):
         self.store.close()
-        self.store = Store.open(Path(self.folder))
+        self.store = Store(Path(self.folder))
 
     @invariant()
     def the_memory_is_the_fold_of_its_lessons(self):

@@ -22,6 +22,7 @@ from edgecl.errors import (
     StoreError,
     StoreUnwritable,
 )
+from edgecl.memory.backup import restore
 from edgecl.memory.store import Store
 
 
@@ -47,7 +48,7 @@ def in_a_child(code, *arguments, wrap=()):
 
 
 def read(home):
-    with Store.open(home, writable=False) as store:
+    with Store(home, writable=False) as store:
         return content(store)
 
 
@@ -55,16 +56,16 @@ def read(home):
 
 
 def test_a_second_writer_in_the_same_process_is_refused(home):
-    with Store.open(home), pytest.raises(StoreBusy, match=rf"pid {os.getpid()}"):
-        Store.open(home)
+    with Store(home), pytest.raises(StoreBusy, match=rf"pid {os.getpid()}"):
+        Store(home)
 
 
 def test_a_second_writer_in_another_process_is_refused(home):
-    with Store.open(home):
+    with Store(home):
         said = in_a_child(
             """
             try:
-                Store.open(home)
+                Store(home)
             except StoreBusy as error:
                 print(json.dumps(str(error)))
             """,
@@ -74,19 +75,19 @@ def test_a_second_writer_in_another_process_is_refused(home):
 
 
 def test_the_lock_is_free_after_close(home):
-    Store.open(home).close()
-    Store.open(home).close()
+    Store(home).close()
+    Store(home).close()
 
 
 def test_a_failed_opening_lets_go_of_the_lock(tmp_path):
     (tmp_path / "edgecl.db").write_bytes(b"no database")
     for _ in range(2):
         with pytest.raises(StoreDamaged):
-            Store.open(tmp_path)
+            Store(tmp_path)
 
 
 def test_a_reader_sees_every_lesson_that_the_writer_has_finished(home):
-    with Store.open(home) as writer, Store.open(home, writable=False) as reader:
+    with Store(home) as writer, Store(home, writable=False) as reader:
         before = content(reader)
         assert before == content(writer)
         teach(writer, "new", seed=8)
@@ -95,13 +96,13 @@ def test_a_reader_sees_every_lesson_that_the_writer_has_finished(home):
 
 def test_a_reader_in_another_process_works_while_a_lesson_is_being_written(home):
     before = read(home)
-    with Store.open(home) as writer:
+    with Store(home) as writer:
         database = sqlite3.connect(writer.path, isolation_level=None)
         database.execute("BEGIN IMMEDIATE")
         database.execute("DELETE FROM embeddings")
         found = in_a_child(
             """
-            with Store.open(home, writable=False) as store:
+            with Store(home, writable=False) as store:
                 print(json.dumps([store.revision, len(store.view(TAIL)), store.check()]))
             """,
             home,
@@ -112,12 +113,12 @@ def test_a_reader_in_another_process_works_while_a_lesson_is_being_written(home)
 
 
 def test_a_reader_cannot_write(home):
-    with Store.open(home, writable=False) as store, pytest.raises(StoreUnwritable, match="opened for reading"):
+    with Store(home, writable=False) as store, pytest.raises(StoreUnwritable, match="opened for reading"):
         teach(store, "cup")
 
 
 def test_a_database_that_another_program_keeps_locked_is_busy(home):
-    with Store.open(home) as store:
+    with Store(home) as store:
         intruder = sqlite3.connect(store.path, isolation_level=None)
         intruder.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreBusy, match="another process"):
@@ -134,7 +135,7 @@ def test_a_file_that_is_no_database_is_damaged_and_left_as_it_is(tmp_path):
     path.write_bytes(b"this is a shopping list, " * 100)
     for writable in (True, False):
         with pytest.raises(StoreDamaged, match="edgecl restore BACKUP"):
-            Store.open(tmp_path, writable)
+            Store(tmp_path, writable)
     assert path.read_bytes() == b"this is a shopping list, " * 100
 
 
@@ -142,7 +143,7 @@ def test_a_file_that_is_no_database_is_damaged_and_left_as_it_is(tmp_path):
 def test_an_empty_file_is_a_damaged_memory_and_not_a_young_one(tmp_path, writable):
     (tmp_path / "edgecl.db").touch()
     with pytest.raises(StoreDamaged, match="empty"):
-        Store.open(tmp_path, writable)
+        Store(tmp_path, writable)
 
 
 def test_the_database_of_another_program_is_left_as_it_is(tmp_path):
@@ -151,7 +152,7 @@ def test_the_database_of_another_program_is_left_as_it_is(tmp_path):
         other.execute("CREATE TABLE recipes (name)")
     before = path.read_bytes()
     with pytest.raises(StoreDamaged, match="another program"):
-        Store.open(tmp_path)
+        Store(tmp_path)
     assert path.read_bytes() == before
 
 
@@ -161,23 +162,23 @@ def test_a_memory_of_a_newer_edgecl_is_refused_and_left_as_it_is(home, writable)
         newer.execute("PRAGMA user_version = 999")
     before = (home / "edgecl.db").read_bytes()
     with pytest.raises(StoreError, match=r"version 999.*update edgecl"):
-        Store.open(home, writable)
+        Store(home, writable)
     assert (home / "edgecl.db").read_bytes() == before
 
 
 def test_a_log_without_its_database_is_not_taken_for_a_new_home(home):
-    with Store.open(home) as store:
+    with Store(home) as store:
         teach(store, "cup")
         shutil.copy(home / "edgecl.db-wal", home / "kept")
     (home / "edgecl.db").unlink()
     (home / "kept").rename(home / "edgecl.db-wal")
     with pytest.raises(StoreDamaged, match=r"no edgecl\.db"):
-        Store.open(home)
+        Store(home)
 
 
 def test_a_creation_that_was_cut_off_starts_again(tmp_path):
     (tmp_path / ".edgecl.db.draft").write_bytes(b"half a memory")
-    with Store.open(tmp_path) as store:
+    with Store(tmp_path) as store:
         assert store.check() == []
 
 
@@ -185,7 +186,7 @@ def test_a_creation_that_was_cut_off_starts_again(tmp_path):
 
 
 FILL_UNTIL_REFUSED = """
-    with Store.open(home) as store:
+    with Store(home) as store:
         before, acknowledged, refusal = content(store), 0, None
         {shrink}
         try:
@@ -217,7 +218,7 @@ def test_a_disk_that_refuses_to_grow_a_file_refuses_the_lesson_whole_and_heals(h
         grow="resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))",
     )
     assert_refused_and_healed(in_a_child(code, home))
-    with Store.open(home) as store:
+    with Store(home) as store:
         assert store.check() == []
 
 
@@ -226,7 +227,7 @@ def test_after_a_failed_commit_the_file_is_opened_anew(home):
         """
         opened = []
         sys.addaudithook(lambda event, _: opened.append(event) if event == "sqlite3.connect" else None)
-        with Store.open(home) as store:
+        with Store(home) as store:
             teach(store, "cup", 2, seed=98)
             counts = [len(opened)]
             resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
@@ -266,10 +267,10 @@ READ_ON_A_READ_ONLY_DISK = """
     subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
     refusal = None
     try:
-        Store.open(home)
+        Store(home)
     except StoreUnwritable as error:
         refusal = str(error)
-    with Store.open(home, writable=False) as store:
+    with Store(home, writable=False) as store:
         print(json.dumps([store.check(), len(list(store.examples())), refusal]))
     """
 
@@ -300,7 +301,7 @@ def test_a_folder_that_may_not_be_written_to_can_be_read(home):
         found = in_a_child(
             AS_AN_ORDINARY_USER
             + """
-    with Store.open(home, writable=False) as store:
+    with Store(home, writable=False) as store:
         print(json.dumps([store.revision, store.check()]))
     """,
             home,
@@ -316,7 +317,7 @@ def test_a_database_that_may_not_be_written_to_is_refused_at_once(home):
         AS_AN_ORDINARY_USER
         + """
     try:
-        Store.open(home)
+        Store(home)
     except StoreUnwritable as error:
         print(json.dumps(str(error)))
     """,
@@ -328,7 +329,7 @@ def test_a_database_that_may_not_be_written_to_is_refused_at_once(home):
 def test_a_home_that_cannot_be_made_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnwritable):
-        Store.open(tmp_path / "file" / "home")
+        Store(tmp_path / "file" / "home")
 
 
 # Damage
@@ -352,9 +353,9 @@ def mutated(data, rng):
 def try_everything(home):
     """Use a memory in every way; returns (what was read, faults), or the error that stopped it."""
     try:
-        with Store.open(home, writable=False) as store:
+        with Store(home, writable=False) as store:
             found, faults = content(store), store.check()
-        with Store.open(home) as store:
+        with Store(home) as store:
             faults += store.check()
             teach(store, "cup", 2, seed=77)
             store.correct(store.history(1)[0].id, "elsewhere")
@@ -386,7 +387,7 @@ def test_every_damage_to_the_database_is_found_or_does_no_harm(home, seed):
 
 def test_damage_to_the_log_costs_at_most_the_lessons_in_it(home):
     states = [read(home)]
-    with Store.open(home) as store:
+    with Store(home) as store:
         for seed in range(4):
             teach(store, "cup", 2, seed=60 + seed)
             states.append(content(store))
@@ -397,7 +398,7 @@ def test_damage_to_the_log_costs_at_most_the_lessons_in_it(home):
         home.mkdir()
         (home / "edgecl.db").write_bytes(files["edgecl.db"])
         (home / "edgecl.db-wal").write_bytes(mutated(files["edgecl.db-wal"], rng))
-        with contextlib.suppress(EdgeclError), Store.open(home) as store:
+        with contextlib.suppress(EdgeclError), Store(home) as store:
             assert content(store) in states
             assert store.check() == []
 
@@ -427,7 +428,7 @@ def change(home, statement, *parameters):
 )
 def test_a_value_changed_on_disk_is_named_by_the_check_and_refused_when_read(home, statement, named):
     change(home, statement)
-    with Store.open(home, writable=False) as store:
+    with Store(home, writable=False) as store:
         assert any(named in fault for fault in store.check())
         with pytest.raises(StoreDamaged, match=named):
             content(store)
@@ -444,7 +445,7 @@ def test_a_value_changed_on_disk_is_named_by_the_check_and_refused_when_read(hom
 )
 def test_a_row_that_is_gone_is_named_by_the_check(home, statement, fault):
     change(home, statement)
-    with Store.open(home) as store:
+    with Store(home) as store:
         assert any(fault in line for line in store.check())
 
 
@@ -455,7 +456,7 @@ def test_a_row_that_is_gone_is_named_by_the_check(home, statement, fault):
 def test_tables_that_are_not_ours_are_named_by_the_check(home, statement):
     with contextlib.closing(sqlite3.connect(home / "edgecl.db")) as database:
         database.execute(statement)
-    with Store.open(home) as store:
+    with Store(home) as store:
         assert store.check() == ["structure: the tables are not those of this version"]
 
 
@@ -467,13 +468,13 @@ def test_classes_merged_in_a_circle_are_damage(home):
             (name, by) = database.execute("SELECT name, created_by FROM classes WHERE id = ?", (one,)).fetchone()
             crc = checksum((one, name, by, other))
             database.execute("UPDATE classes SET merged_into = ?, crc = ? WHERE id = ?", (other, crc, one))
-    with Store.open(home) as store, pytest.raises(StoreDamaged, match="circle"):
+    with Store(home) as store, pytest.raises(StoreDamaged, match="circle"):
         store.view(TAIL)
 
 
 def test_changing_a_damaged_row_does_not_make_it_look_sound(home):
     change(home, "UPDATE examples SET taken_at = 0 WHERE id = 4")
-    with Store.open(home) as store, pytest.raises(StoreDamaged, match="example 4"):
+    with Store(home) as store, pytest.raises(StoreDamaged, match="example 4"):
         store.correct(4, "mug")
 
 
@@ -481,26 +482,26 @@ def test_changing_a_damaged_row_does_not_make_it_look_sound(home):
 
 
 def test_a_backup_holds_everything(home, tmp_path):
-    with Store.open(home) as store:
+    with Store(home) as store:
         teach(store, "cup", seed=9)
         store.backup(tmp_path / "monday.db")
         before = content(store)
-    assert Store.restore(tmp_path / "other", tmp_path / "monday.db") is None
+    assert restore(tmp_path / "other", tmp_path / "monday.db") is None
     assert read(tmp_path / "other") == before
 
 
 def test_a_reader_can_back_up_while_the_writer_runs(home, tmp_path):
-    with Store.open(home) as writer, Store.open(home, writable=False) as reader:
+    with Store(home) as writer, Store(home, writable=False) as reader:
         teach(writer, "cup", seed=9)
         reader.backup(tmp_path / "monday.db")
         before = content(writer)
-    Store.restore(tmp_path / "other", tmp_path / "monday.db")
+    restore(tmp_path / "other", tmp_path / "monday.db")
     assert read(tmp_path / "other") == before
 
 
 def test_a_backup_is_one_file_for_its_owner_alone(home, tmp_path):
     (tmp_path / "backups").mkdir()
-    with Store.open(home) as store:
+    with Store(home) as store:
         store.backup(tmp_path / "backups" / "monday.db")
     (only,) = (tmp_path / "backups").iterdir()
     assert (only.name, only.stat().st_mode & 0o777) == ("monday.db", 0o600)
@@ -509,56 +510,56 @@ def test_a_backup_is_one_file_for_its_owner_alone(home, tmp_path):
 
 def test_a_backup_overwrites_nothing(home, tmp_path):
     (tmp_path / "thesis.doc").write_text("ten years of work")
-    with Store.open(home) as store, pytest.raises(InputRefused, match="overwrites nothing"):
+    with Store(home) as store, pytest.raises(InputRefused, match="overwrites nothing"):
         store.backup(tmp_path / "thesis.doc")
     assert (tmp_path / "thesis.doc").read_text() == "ten years of work"
 
 
 def test_a_backup_to_a_folder_that_is_not_there_is_refused(home, tmp_path):
-    with Store.open(home) as store, pytest.raises(StoreUnwritable):
+    with Store(home) as store, pytest.raises(StoreUnwritable):
         store.backup(tmp_path / "nowhere" / "monday.db")
 
 
 def test_a_damaged_memory_gives_no_backup(home, tmp_path):
     change(home, "UPDATE classes SET name = 'cap' WHERE name = 'cup'")
-    with Store.open(home) as store, pytest.raises(StoreDamaged, match="class 1"):
+    with Store(home) as store, pytest.raises(StoreDamaged, match="class 1"):
         store.backup(tmp_path / "monday.db")
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
 
 
 def test_restoring_keeps_the_memory_it_replaces(home, tmp_path):
-    with Store.open(home) as store:
+    with Store(home) as store:
         store.backup(tmp_path / "monday.db")
         monday = content(store)
         teach(store, "new", seed=9)
         tuesday = content(store)
-    kept = Store.restore(home, tmp_path / "monday.db")
+    kept = restore(home, tmp_path / "monday.db")
     assert read(home) == monday
     assert kept == home / "edgecl.db.before-restore-1"
-    assert Store.restore(home, kept) == home / "edgecl.db.before-restore-2"
+    assert restore(home, kept) == home / "edgecl.db.before-restore-2"
     assert read(home) == tuesday
 
 
 def test_a_memory_with_a_log_beside_it_is_restored_with_the_log(home, tmp_path):
     (tmp_path / "copy").mkdir()
-    with Store.open(home) as store:
+    with Store(home) as store:
         teach(store, "new", seed=9)
         before = content(store)
         for name in ("edgecl.db", "edgecl.db-wal"):  # a power cut: the files as they are
             shutil.copy(home / name, tmp_path / "copy" / name)
-    Store.restore(tmp_path / "other", tmp_path / "copy" / "edgecl.db")
+    restore(tmp_path / "other", tmp_path / "copy" / "edgecl.db")
     assert read(tmp_path / "other") == before
 
 
 def test_a_damaged_memory_is_put_aside_with_its_log_by_a_restore(home, tmp_path):
-    with Store.open(home) as store:
+    with Store(home) as store:
         store.backup(tmp_path / "monday.db")
         monday = content(store)
         teach(store, "new", seed=9)
         log = (home / "edgecl.db-wal").read_bytes()
     (home / "edgecl.db").write_bytes(b"no database any more")
     (home / "edgecl.db-wal").write_bytes(log)
-    kept = Store.restore(home, tmp_path / "monday.db")
+    kept = restore(home, tmp_path / "monday.db")
     assert read(home) == monday
     assert kept.read_bytes() == b"no database any more"
     assert kept.with_name(kept.name + "-wal").read_bytes() == log
@@ -567,7 +568,7 @@ def test_a_damaged_memory_is_put_aside_with_its_log_by_a_restore(home, tmp_path)
 @pytest.mark.parametrize("damage", ["truncated", "value", "text", "missing", "newer"])
 def test_a_backup_that_is_not_sound_replaces_nothing(home, tmp_path, damage):
     backup = tmp_path / "monday.db"
-    with Store.open(home) as store:
+    with Store(home) as store:
         store.backup(backup)
     if damage == "truncated":
         backup.write_bytes(backup.read_bytes()[:-5000])
@@ -581,26 +582,26 @@ def test_a_backup_that_is_not_sound_replaces_nothing(home, tmp_path, damage):
             database.execute(statement)
     before, names = read(home), sorted(path.name for path in home.iterdir())
     with pytest.raises(StoreError):
-        Store.restore(home, backup)
+        restore(home, backup)
     assert read(home) == before
     assert sorted(path.name for path in home.iterdir()) == names
 
 
 def test_restoring_into_a_home_that_is_in_use_is_refused(home, tmp_path):
-    with Store.open(home) as store:
+    with Store(home) as store:
         store.backup(tmp_path / "monday.db")
         with pytest.raises(StoreBusy):
-            Store.restore(home, tmp_path / "monday.db")
+            restore(home, tmp_path / "monday.db")
 
 
 def test_fifty_damaged_backups_are_never_put_in_place_unnoticed(home, tmp_path):
     backup = tmp_path / "monday.db"
-    with Store.open(home) as store:
+    with Store(home) as store:
         store.backup(backup)
         expected = content(store)
     sound, rng = backup.read_bytes(), np.random.default_rng(5)
     for number in range(50):
         backup.write_bytes(mutated(sound, rng))
         with contextlib.suppress(EdgeclError):
-            Store.restore(tmp_path / f"home{number}", backup)
+            restore(tmp_path / f"home{number}", backup)
             assert read(tmp_path / f"home{number}") == expected

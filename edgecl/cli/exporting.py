@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -14,10 +14,9 @@ from edgecl.cli.terminal import Terminal, columns, size
 
 if TYPE_CHECKING:
     from edgecl.home import Home
-    from edgecl.workstation.delivery import Delivery
+    from edgecl.workstation.delivery import Delivery, Order
 
 BACKBONE = "efficientnet-lite0"
-EXPORTED_STEPS = 8  # that the export tells of, roughly
 
 commands = typer.Typer()
 head = typer.Typer(help="Take the learned head elsewhere.", no_args_is_help=True)
@@ -34,6 +33,20 @@ def export_backbone(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="DIR", help="A new folder, instead of the home.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Even if what was taught can then not be read.")] = False,
+    precision: Annotated[
+        Literal["both", "int8", "fp32"], typer.Option(help="Which graphs to make.", show_default=True)
+    ] = "both",
+    features: Annotated[
+        str | None, typer.Option(metavar="TENSOR", help="onnx: alone: where its features are; else found.")
+    ] = None,
+    mean: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(metavar="R G B", help="onnx: alone: mean of its pictures, 0 to 255; else ImageNet's."),
+    ] = None,
+    std: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(metavar="R G B", help="onnx: alone: standard deviation of the same."),
+    ] = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,7 +58,20 @@ def export_backbone(
 
     place = Home.at(home)
     terminal = Terminal(as_json)
-    delivery = _deliver(place, terminal, backbone, calibrate, out, force)
+    from edgecl.workstation.classifier import IMAGENET_MEAN, IMAGENET_STD, Reading
+    from edgecl.workstation.delivery import Order
+    from edgecl.workstation.export import pictures_in
+
+    reading = None
+    if (features, mean, std) != (None, None, None):
+        reading = Reading(features, mean or IMAGENET_MEAN, std or IMAGENET_STD)
+    order = Order(
+        backbone,
+        None if calibrate is None else pictures_in(calibrate),
+        ("fp32", "int8") if precision == "both" else (precision,),
+        reading,
+    )
+    delivery = _deliver(place, terminal, order, out, force)
     record = {"folder": str(delivery.folder), "replaced": delivery.replaced, "parity": delivery.parity}
     terminal.answer({"backbone": delivery.manifest.name} | record, _text(delivery))
 
@@ -67,7 +93,6 @@ def export_learned_head(
 
     if out is None and not verify:
         raise typer.BadParameter("name the file to write, or use --verify", param_hint="OUT.onnx")
-    _import_workstation()
     from edgecl.workstation.delivery import export_learned, verify_learned
 
     terminal = Terminal(as_json)
@@ -102,41 +127,18 @@ def ensure_backbone(place: Home, terminal: Terminal) -> None:
         current(place.folder)
     except BackboneMissing:
         terminal.note(f"no backbone in {place.folder} yet: making {BACKBONE}, which takes a minute, once")
-        terminal.note(_text(_deliver(place, terminal, BACKBONE)))
+        from edgecl.workstation.delivery import Order
+
+        terminal.note(_text(_deliver(place, terminal, Order(BACKBONE))))
 
 
-def _deliver(
-    place: Home,
-    terminal: Terminal,
-    backbone: str,
-    calibrate: Path | None = None,
-    out: Path | None = None,
-    force: bool = False,
-) -> Delivery:
-    _import_workstation()
+def _deliver(place: Home, terminal: Terminal, order: Order, out: Path | None = None, force: bool = False) -> Delivery:
     from edgecl.workstation.delivery import export_into, export_to
-    from edgecl.workstation.export import pictures_in
 
-    calibration = None if calibrate is None else pictures_in(calibrate)
-    with terminal.progress(f"exporting {backbone}") as step:
+    with terminal.progress(f"exporting {order.backbone}") as step:
         if out is not None:
-            return export_to(out, backbone, calibration, lambda text: step(now=text))
-        return export_into(place, backbone, calibration, force, lambda text: step(now=text))
-
-
-def _import_workstation() -> None:
-    """Say what to install where the workstation's part cannot be imported.
-
-    Raises:
-        ExtraMissing: PyTorch or ONNX is not installed.
-    """
-    from edgecl.errors import ExtraMissing
-
-    try:
-        import edgecl.workstation.export
-        import edgecl.workstation.head_export  # noqa: F401
-    except ModuleNotFoundError as error:
-        raise ExtraMissing(f"this command (it found no {error.name})", "train") from error
+            return export_to(out, order, lambda text: step(now=text))
+        return export_into(place, order, force, lambda text: step(now=text))
 
 
 def _text(delivery: Delivery) -> str:

@@ -36,6 +36,7 @@ def predict(
     from edgecl.errors import CameraError, InputRefused
     from edgecl.home import Home
     from edgecl.records import of_prediction
+    from edgecl.review import note
 
     terminal = Terminal(as_json)
     place = Home.at(home)
@@ -45,8 +46,9 @@ def predict(
             answers: Counter[str] = Counter()
             try:
                 for frame in footage(url, place.settings.camera, limit, every=every):
-                    prediction = learner.predict(frame, smooth)
-                    kept = {"review": learner.note_uncertain(frame)} if review else {}
+                    sight = learner.backbone.see(frame.image)
+                    prediction = learner.answer(frame, sight, smooth)
+                    kept = {"review": note(learner, frame, sight, prediction)} if review else {}
                     terminal.answer(of_prediction(frame, prediction) | kept, _text(frame, prediction))
                     answers[prediction.label or "unknown"] += 1
             except (CameraError, InputRefused) as error:  # the other sources may be sound
@@ -77,7 +79,7 @@ def list_reviews(home: HomeOption = None, as_json: JsonOption = False) -> None:
     from edgecl.records import of_review
 
     with Home.at(home).store(writable=False) as store:
-        frames = store.reviews()
+        frames = list(store.reviews)
     rows = [
         (
             str(one.id),
@@ -105,9 +107,10 @@ def label_review(
     from edgecl.cli.teaching import lesson_text
     from edgecl.home import Home
     from edgecl.records import of_report
+    from edgecl.review import teach
 
     with Home.at(home).learner() as learner:
-        report = learner.label_review(frame, label)
+        report = teach(learner, frame, label)
     Terminal(as_json).answer(of_report(report), lesson_text(report))
 
 
@@ -122,7 +125,7 @@ def drop_review(
     from edgecl.records import of_review
 
     with Home.at(home).store() as store:
-        dropped = store.take_review(frame)
+        dropped = store.reviews.take(frame)
     Terminal(as_json).answer(of_review(dropped), f"deleted review frame {dropped.id}")
 
 

@@ -45,12 +45,12 @@ def restore(
     The backup is checked first, and the memory that was there is kept beside it.
     """
     from edgecl.home import Home
-    from edgecl.memory.store import Store
+    from edgecl.memory.backup import restore as put_back
 
     terminal = Terminal(as_json)
     place = Home.at(home)
     with terminal.progress("checking and copying"):
-        before = Store.restore(place.folder, file)
+        before = put_back(place.folder, file)
     with place.store(writable=False) as store:
         labels = list(store.classes().values())
     record = {"file": str(file), "classes": labels, "previous": None if before is None else str(before)}

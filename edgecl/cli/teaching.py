@@ -12,7 +12,7 @@ from edgecl.cli.terminal import Terminal, columns, moment, plural, share, size
 
 if TYPE_CHECKING:
     from edgecl.learner import LessonReport
-    from edgecl.memory.store import ForgetProof
+    from edgecl.memory.forgetting import ForgetProof
     from edgecl.types import Lesson
 
 SECONDS = 5.0  # of a source without an end
@@ -104,7 +104,7 @@ def forget(
     terminal = Terminal(as_json)
     place = Home.at(home)
     with place.store(writable=False) as store:
-        kept = sum(1 for _ in store.examples(store.class_id(label)))
+        kept = store.counts()[store.class_id(label)]
     if not yes:
         if not sys.stdin.isatty():
             raise InputRefused(

@@ -22,7 +22,7 @@ def main(home: Path, precision: str, threads: int) -> None:
     """Open `home`, predict one frame, teach one lesson; print JSON."""
     settings = Settings(backbone=BackboneSettings.model_validate({"precision": precision, "threads": threads}))
     rng = np.random.default_rng(0)
-    with Store.open(home) as store:
+    with Store(home) as store:
         learner = Learner(store, Backbone(current(home), settings.backbone), settings)
         learner.predict(_frame(rng))
         first = time.time() - float(os.environ["EDGECL_BENCH_STARTED"])

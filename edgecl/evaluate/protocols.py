@@ -14,8 +14,9 @@ from edgecl.backbone import Backbone
 from edgecl.config import MemorySettings
 from edgecl.errors import InputRefused
 from edgecl.evaluate import metrics
-from edgecl.evaluate.streams import Progress, Stream, class_stream, embed_files, images_below
+from edgecl.evaluate.streams import Progress, Stream, class_stream, embed_files
 from edgecl.heads import fit_of
+from edgecl.images import images_below
 from edgecl.memory.replay import select
 from edgecl.memory.view import MemoryView
 from edgecl.recognition import Recogniser

@@ -15,14 +15,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.backbone import Backbone, open_session
+from edgecl.backbone import Backbone
 from edgecl.config import BackboneSettings, MemorySettings, Settings
-from edgecl.errors import EdgeclError
+from edgecl.errors import EdgeclError, ExtraMissing
 from edgecl.learner import Learner
 from edgecl.lesson import Candidate
 from edgecl.manifest import read_manifest, read_verified
+from edgecl.memory.lessons import LessonDraft
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
+from edgecl.runtime import open_session
 from edgecl.types import Frame, Latent
 
 LESSON_FRAMES = 30
@@ -118,25 +120,15 @@ def _latent(backbone: Backbone) -> Latent:
 
 def _taught_home(home: Path, backbone: Backbone, settings: BackboneSettings, classes: int) -> Learner:
     """A learner that knows `classes` classes of 20 examples each."""
-    store = Store.open(home)
+    store = Store(home)
     vectors, rows = synthetic_memory(classes, EXAMPLES_PER_CLASS, backbone)
+    memory = MemorySettings(per_class=EXAMPLES_PER_CLASS, total=max(3000, 2 * len(rows)))
     latent = _latent(backbone)
     for index in range(classes):
         mine = vectors[rows == index]
         examples = [Candidate(latent, vector, None, 0.0, "bench").example(backbone.trunk_digest) for vector in mine]
-        store.teach(
-            f"class {index}",
-            "import",
-            examples,
-            mine,
-            backbone.tail_digest,
-            seen=len(mine),
-            redundant=0,
-            rejected=0,
-            reasons={},
-            taken_at=0.0,
-        )
-    memory = MemorySettings(per_class=EXAMPLES_PER_CLASS, total=max(3000, 2 * len(rows)))
+        draft = LessonDraft(f"class {index}", "import", examples, mine, backbone.tail_digest, len(mine), 0, 0, {}, 0.0)
+        store.teach(draft, memory.undoable_lessons)
     return Learner(store, backbone, Settings(backbone=settings, memory=memory))
 
 
@@ -156,7 +148,7 @@ def _frame_times(
     home: Path, folder: Path, backbone: Backbone, settings: BackboneSettings, frames: int
 ) -> tuple[float | None, float, float]:
     """Medians in ms of the bare network, of frame to prediction, and of frame to embedding, taken in turns."""
-    with Store.open(home) as store:
+    with Store(home) as store:
         learner = Learner(store, backbone, Settings(backbone=settings))
         rng = np.random.default_rng(0)
         image = np.kron(rng.integers(0, 256, (60, 80, 3), np.uint8), np.ones((8, 8, 1), np.uint8))
@@ -185,7 +177,7 @@ def _bare_network(folder: Path, settings: BackboneSettings) -> Callable[[NDArray
     """One session over the unsplit network; None where the parts that join the graphs are not installed."""
     try:
         from edgecl.workstation.graphs import unsplit
-    except ModuleNotFoundError:
+    except ExtraMissing:
         return None
     graphs = read_manifest(folder).graphs[settings.precision]
     whole = unsplit(read_verified(folder, graphs.trunk), read_verified(folder, graphs.tail))

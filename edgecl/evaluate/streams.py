@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgecl.backbone import Backbone
 from edgecl.errors import InputRefused
 from edgecl.files import private_folder, sha256, write_durably
-from edgecl.images import SUFFIXES, read_image
+from edgecl.images import images_below, read_image
 
 Progress = Callable[[int, int], None]
 IMAGES_AT_A_TIME = 16
@@ -46,18 +46,6 @@ class Stream:
     names: tuple[str, ...]
     train: Split
     test: Split
-
-
-def images_below(folder: Path) -> list[Path]:
-    """Every image file in `folder` or below, by name.
-
-    Raises:
-        InputRefused: there is none.
-    """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise InputRefused(f"found no images in {folder}, expected at least one ({', '.join(sorted(SUFFIXES))})")
-    return found
 
 
 def class_stream(

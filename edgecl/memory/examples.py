@@ -97,6 +97,15 @@ def choose(database: sqlite3.Connection, class_id: int | None, ids: Sequence[int
     ]
 
 
+def counts(database: sqlite3.Connection) -> dict[int, int]:
+    """Id → number of live examples, of every live class, by rising id."""
+    target = classes.counts_as(database)
+    found = dict.fromkeys(classes.live(database), 0)
+    for row in EXAMPLES.read(database, "WHERE displaced_by IS NULL"):
+        found[target[row["class_id"]]] += 1
+    return found
+
+
 def load(database: sqlite3.Connection, ids: Sequence[int]) -> list[Example]:
     """The examples with these ids that are still live, checksums verified."""
     target = classes.counts_as(database)
@@ -169,6 +178,13 @@ def _vectors(
             f"(the first is example {lacking[0]}), expected all; embed them again with that tail"
         )
     return vectors
+
+
+def trunk(database: sqlite3.Connection) -> str | None:
+    """sha256 of the trunk that made the latents, None where there are none."""
+    for (digest,) in database.execute("SELECT trunk FROM latents LIMIT 1"):
+        return str(digest)
+    return None
 
 
 def missing(database: sqlite3.Connection, tail: str) -> tuple[int, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,39 +10,52 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import InputRefused
+from edgecl.memory.database import Database
 from edgecl.memory.rows import HEADS, from_json, to_json
 
 
-def put(
-    database: sqlite3.Connection,
-    tail: str,
-    name: str,
-    revision: int,
-    arrays: Mapping[str, NDArray[Any]],
-    header: Mapping[str, Any],
-) -> None:
-    """Keep a head in the place of the one with the same tail and name.
+class FittedHeads:
+    """The heads as they are on disk, one of each tail and name. Any method may raise what Store's methods may."""
 
-    Raises:
-        InputRefused: an array holds Python objects, or the header is no JSON.
-    """
-    data = pack(arrays)
-    try:
-        described = to_json({"arrays": list(arrays), "header": dict(header)})
-    except (TypeError, ValueError) as error:
-        raise InputRefused(f"found a header that is no JSON ({error}), expected text, numbers and lists") from error
-    database.execute("DELETE FROM heads WHERE tail = ? AND name = ?", (tail, name))
-    HEADS.insert(database, [(tail, name, int(revision), described, data)])
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
+    def put(
+        self,
+        tail: str,
+        name: str,
+        revision: int,
+        arrays: Mapping[str, NDArray[Any]],
+        header: Mapping[str, Any],
+    ) -> None:
+        """Keep a head in the place of the one with the same tail and name.
 
-def get(
-    database: sqlite3.Connection, tail: str, name: str
-) -> tuple[int, dict[str, NDArray[Any]], dict[str, Any]] | None:
-    """(revision, arrays, header), or None."""
-    for row in HEADS.read(database, "WHERE tail = ? AND name = ?", (tail, name)):
-        described = from_json(row["header"])
-        return row["revision"], unpack(described["arrays"], row["arrays"]), described["header"]
-    return None
+        Args:
+            tail: sha256 of the tail whose embeddings it reads.
+            name: the file in `heads/` that made it.
+            revision: of the memory it was fitted to.
+            arrays: by name, of numbers.
+            header: what can be said in JSON.
+
+        Raises:
+            InputRefused: an array holds Python objects, or the header is no JSON.
+        """
+        data = pack(arrays)
+        try:
+            described = to_json({"arrays": list(arrays), "header": dict(header)})
+        except (TypeError, ValueError) as error:
+            raise InputRefused(f"found a header that is no JSON ({error}), expected text, numbers and lists") from error
+        with self._database.writing() as database:
+            database.execute("DELETE FROM heads WHERE tail = ? AND name = ?", (tail, name))
+            HEADS.insert(database, [(tail, name, int(revision), described, data)])
+
+    def get(self, tail: str, name: str) -> tuple[int, dict[str, NDArray[Any]], dict[str, Any]] | None:
+        """(revision, arrays, header) as `put` got them, or None."""
+        with self._database.reading() as database:
+            for row in HEADS.read(database, "WHERE tail = ? AND name = ?", (tail, name)):
+                described = from_json(row["header"])
+                return row["revision"], unpack(described["arrays"], row["arrays"]), described["header"]
+        return None
 
 
 def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:

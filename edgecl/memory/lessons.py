@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,40 @@ from numpy.typing import NDArray
 
 from edgecl.errors import ItemUnknown, LabelRefused, NothingKept, NothingToUndo
 from edgecl.memory import classes
-from edgecl.memory import examples as kept
+from edgecl.memory import examples as stored
 from edgecl.memory.rows import CLASSES, EXAMPLES, LESSONS, Field, from_json, number, to_json
-from edgecl.types import Example, Lesson
+from edgecl.types import Example, Lesson, check_label
+
+
+@dataclass(frozen=True)
+class LessonDraft:
+    """A lesson before it is written.
+
+    Attributes:
+        label: the class.
+        origin: see Lesson.
+        examples: what to keep; `id`, `lesson` and `class_id` are given by the store.
+        vectors: float32 (n, D), their embeddings by `tail`.
+        tail: sha256.
+        seen: frames looked at.
+        redundant: of these, good ones that showed nothing new.
+        rejected: of these, refused ones.
+        reasons: why they were refused, with counts.
+        displaced: ids of live examples that make room; undo brings them back.
+        taken_at: s, UTC since the epoch.
+    """
+
+    label: str
+    origin: str
+    examples: Sequence[Example]
+    vectors: NDArray[np.float32]
+    tail: str
+    seen: int
+    redundant: int
+    rejected: int
+    reasons: Mapping[str, int]
+    taken_at: float
+    displaced: Sequence[int] = ()
 
 
 def lesson_of(row: Mapping[str, Any]) -> Lesson:
@@ -68,7 +100,7 @@ def record(database: sqlite3.Connection, kind: str, class_id: int, label: str, a
         "kind": kind,
         "class_id": class_id,
         "label": label,
-        "origin": "api",
+        "origin": "",
         "taken_at": number(at, "taken_at"),
     }
     row |= {"seen": 0, "kept": 0, "redundant": 0, "rejected": 0, "reasons": "{}", "final": int(kind == "forget")}
@@ -76,33 +108,38 @@ def record(database: sqlite3.Connection, kind: str, class_id: int, label: str, a
     return lesson_id
 
 
-def teach(
-    database: sqlite3.Connection,
-    label: str,
-    examples: Sequence[Example],
-    vectors: NDArray[np.float32],
-    tail: str,
-    displaced: Sequence[int],
-    at: float,
-    **counts: Field,
-) -> int:
-    """Take in the examples of one lesson, with embeddings float32 (n, D), and make room for them.
+def teach(database: sqlite3.Connection, draft: LessonDraft) -> int:
+    """Take in the examples of one lesson and make room for them.
 
     Raises:
         NothingKept: no example.
+        LabelRefused: the label cannot be one.
         BackboneMismatch, FrameUnusable: see `edgecl.memory.examples.check`.
         ItemUnknown: a displaced example is not live.
     """
-    if not examples:
+    label = check_label(draft.label)
+    if not draft.examples:
         raise NothingKept(f"found no example to keep for {label!r}, expected at least one; show it from other sides")
-    kept.check(database, examples, vectors, tail)
+    stored.check(database, draft.examples, draft.vectors, draft.tail)
     known = classes.named(database, label)
     class_id = classes.next_id(database, "classes") if known is None else known
-    lesson_id = record(database, "teach", class_id, label, at, kept=len(examples), **counts)
+    lesson_id = record(
+        database,
+        "teach",
+        class_id,
+        label,
+        draft.taken_at,
+        origin=draft.origin,
+        seen=draft.seen,
+        kept=len(draft.examples),
+        redundant=draft.redundant,
+        rejected=draft.rejected,
+        reasons=reasons_text(draft.reasons),
+    )
     if known is None:
         classes.create(database, label, lesson_id)
-    displace(database, displaced, lesson_id)
-    kept.insert(database, examples, vectors, tail, class_id, lesson_id)
+    displace(database, draft.displaced, lesson_id)
+    stored.insert(database, draft.examples, draft.vectors, draft.tail, class_id, lesson_id)
     return lesson_id
 
 
@@ -127,7 +164,7 @@ def live_example(database: sqlite3.Connection, example_id: int) -> dict[str, Any
         for row in EXAMPLES.read(database, "WHERE id = ? AND displaced_by IS NULL", (example_id,)):
             return row
     raise ItemUnknown(
-        f"found no example {example_id} in the memory; see the page or `edgecl history` for what there is"
+        f"found no example {example_id} in the memory, expected one that is kept; list them with: edgecl examples LABEL"
     )
 
 

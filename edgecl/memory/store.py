@@ -8,26 +8,25 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import StoreError
 from edgecl.files import exclusive, private_folder
-from edgecl.memory import backup, classes, fitted, forgetting, lessons, reviews
-from edgecl.memory import examples as kept
+from edgecl.memory import backup, classes, forgetting, lessons
+from edgecl.memory import examples as stored
 from edgecl.memory.database import Database, disk_errors
+from edgecl.memory.fitted import FittedHeads
 from edgecl.memory.forgetting import ForgetProof
-from edgecl.memory.reviews import ReviewFrame
+from edgecl.memory.lessons import LessonDraft
+from edgecl.memory.reviews import Reviews
 from edgecl.memory.rows import MEMORY
 from edgecl.memory.view import MemoryView
-from edgecl.types import Example, Latent, Lesson, check_label
-
-__all__ = ["ForgetProof", "ReviewFrame", "Store"]
+from edgecl.types import Example, Lesson, check_label
 
 
 class Store:
@@ -41,13 +40,28 @@ class Store:
         home: the folder.
         path: the database in it.
         writable: whether this store holds the home's lock and may write.
+        heads: fitted heads, so that a restart need not fit again.
+        reviews: uncertain frames that wait for a person.
     """
 
-    def __init__(self, home: Path, writable: bool = True) -> None:
-        """See `open`."""
+    def __init__(self, home: Path, writable: bool = True, clock: Callable[[], float] = time.time) -> None:
+        """Open the memory of `home`; for writing, make it if need be and hold the home's lock until `close`.
+
+        Args:
+            home: the folder.
+            writable: whether to write; one process at a time may.
+            clock: s, UTC since the epoch.
+
+        Raises:
+            StoreBusy: another process holds the home for writing.
+            StoreError: for reading only: there is no memory yet.
+            StoreDamaged: the file is no memory; it is left as it is.
+            StoreUnwritable: the disk refuses.
+        """
         self.home = home
         self.path = home / backup.DATABASE
         self.writable = writable
+        self._clock = clock
         self._held = contextlib.ExitStack()
         with contextlib.ExitStack() as held:
             if writable:
@@ -56,18 +70,8 @@ class Store:
             self._database = Database(self.path, writable)
             held.callback(self._database.close)
             self._held = held.pop_all()
-
-    @classmethod
-    def open(cls, home: Path, writable: bool = True) -> Store:
-        """Open the memory of `home`; for writing, make it if need be and hold the home's lock until `close`.
-
-        Raises:
-            StoreBusy: another process holds the home for writing.
-            StoreError: for reading only: there is no memory yet.
-            StoreDamaged: the file is no memory; it is left as it is.
-            StoreUnwritable: the disk refuses.
-        """
-        return cls(home, writable)
+        self.heads = FittedHeads(self._database)
+        self.reviews = Reviews(self._database)
 
     def close(self) -> None:
         """Close the file and let go of the lock."""
@@ -109,6 +113,11 @@ class Store:
         with self._database.reading() as database:
             return classes.find(database, check_label(name))
 
+    def counts(self) -> Mapping[int, int]:
+        """Id → number of live examples, of every live class, by rising id."""
+        with self._database.reading() as database:
+            return MappingProxyType(stored.counts(database))
+
     def history(self, limit: int | None = None) -> tuple[Lesson, ...]:
         """Lessons, newest first, undone ones too. A forgotten class leaves an empty label."""
         with self._database.reading() as database:
@@ -123,10 +132,10 @@ class Store:
             StoreDamaged: an example is not what was written; the message names it.
         """
         with self._database.reading() as database:
-            chosen = kept.choose(database, class_id, ids)
-        for start in range(0, len(chosen), kept.AT_A_TIME):
+            chosen = stored.choose(database, class_id, ids)
+        for start in range(0, len(chosen), stored.AT_A_TIME):
             with self._database.reading() as database:
-                part = kept.load(database, chosen[start : start + kept.AT_A_TIME])
+                part = stored.load(database, chosen[start : start + stored.AT_A_TIME])
             yield from part
 
     def view(self, tail: str, known: MemoryView | None = None) -> MemoryView:
@@ -141,45 +150,25 @@ class Store:
             StoreDamaged: a row is not what was written; the message names it.
         """
         with self._database.reading() as database:
-            return kept.view(database, tail, _revision(database), known)
+            return stored.view(database, tail, _revision(database), known)
+
+    def trunk(self) -> str | None:
+        """sha256 of the trunk that made the latents, live or displaced; None while there are none."""
+        with self._database.reading() as database:
+            return stored.trunk(database)
 
     def missing_vectors(self, tail: str) -> tuple[int, ...]:
         """Ids of the examples, displaced ones too, that have no embedding by `tail`, rising."""
         with self._database.reading() as database:
-            return kept.missing(database, tail)
+            return stored.missing(database, tail)
 
     # Lessons
 
-    def teach(
-        self,
-        label: str,
-        origin: str,
-        examples: Sequence[Example],
-        vectors: NDArray[np.float32],
-        tail: str,
-        *,
-        seen: int,
-        redundant: int,
-        rejected: int,
-        reasons: Mapping[str, int],
-        displaced: Sequence[int] = (),
-        taken_at: float,
-        undoable_lessons: int = 20,
-    ) -> Lesson:
+    def teach(self, draft: LessonDraft, undoable_lessons: int) -> Lesson:
         """Take in one lesson as one durable transaction; a new label makes a new class.
 
         Args:
-            label: the class.
-            origin: see Lesson.
-            examples: what to keep; `id`, `lesson` and `class_id` are given by the store.
-            vectors: float32 (n, D), their embeddings by `tail`.
-            tail: sha256.
-            seen: frames looked at.
-            redundant: of these, good ones that showed nothing new.
-            rejected: of these, refused ones.
-            reasons: why they were refused, with counts.
-            displaced: ids of live examples that make room; undo brings them back.
-            taken_at: s, UTC since the epoch.
+            draft: the lesson.
             undoable_lessons: how many lessons, this one included, can be undone; what older ones displaced is deleted.
 
         Raises:
@@ -189,26 +178,12 @@ class Store:
             FrameUnusable: a vector is not finite.
             ItemUnknown: a displaced example is not live.
         """
-        name = check_label(label)
         with self._changing() as database:
-            lesson_id = lessons.teach(
-                database,
-                name,
-                examples,
-                vectors,
-                tail,
-                displaced,
-                taken_at,
-                origin=origin,
-                seen=int(seen),
-                redundant=int(redundant),
-                rejected=int(rejected),
-                reasons=lessons.reasons_text(reasons),
-            )
+            lesson_id = lessons.teach(database, draft)
             lessons.settle(database, undoable_lessons)
             return lessons.lesson(database, lesson_id)
 
-    def undo(self, at: float | None = None) -> Lesson:
+    def undo(self) -> Lesson:
         """Take back the newest lesson that is not undone yet, of whatever kind. Can be repeated.
 
         Forgetting is final and is skipped, as are lessons about a forgotten class.
@@ -217,9 +192,9 @@ class Store:
             NothingToUndo: no lesson is left.
         """
         with self._changing() as database:
-            return lessons.lesson(database, lessons.undo(database, _now(at)))
+            return lessons.lesson(database, lessons.undo(database, self._clock()))
 
-    def correct(self, example_id: int, label: str, at: float | None = None) -> Lesson:
+    def correct(self, example_id: int, label: str) -> Lesson:
         """Count one example as `label` from now on; a new label makes a new class.
 
         Raises:
@@ -228,9 +203,9 @@ class Store:
         """
         name = check_label(label)
         with self._changing() as database:
-            return lessons.lesson(database, lessons.correct(database, int(example_id), name, _now(at)))
+            return lessons.lesson(database, lessons.correct(database, int(example_id), name, self._clock()))
 
-    def rename(self, name: str, new: str, at: float | None = None) -> Lesson:
+    def rename(self, name: str, new: str) -> Lesson:
         """Give the class `name` the name `new`.
 
         Raises:
@@ -239,9 +214,9 @@ class Store:
         """
         old, new = check_label(name), check_label(new)
         with self._changing() as database:
-            return lessons.lesson(database, lessons.rename(database, old, new, _now(at)))
+            return lessons.lesson(database, lessons.rename(database, old, new, self._clock()))
 
-    def merge(self, source: str, target: str, at: float | None = None) -> Lesson:
+    def merge(self, source: str, target: str) -> Lesson:
         """Let the examples of `source` count as `target`; the name `source` becomes free.
 
         Raises:
@@ -250,9 +225,9 @@ class Store:
         """
         source, target = check_label(source), check_label(target)
         with self._changing() as database:
-            return lessons.lesson(database, lessons.merge(database, source, target, _now(at)))
+            return lessons.lesson(database, lessons.merge(database, source, target, self._clock()))
 
-    def forget(self, name: str, at: float | None = None) -> ForgetProof:
+    def forget(self, name: str) -> ForgetProof:
         """Delete a class for good, with its examples, pictures, review frames and its name in the history.
 
         Shrinking the file needs as much free disk as the memory takes; without it the bytes are overwritten all the
@@ -264,7 +239,7 @@ class Store:
         """
         label = check_label(name)
         with self._changing() as database:
-            deletion = forgetting.forget(database, label, _now(at))
+            deletion = forgetting.forget(database, label, self._clock())
         with contextlib.suppress(StoreError):  # the deletion is on disk; what compacting could not do, the proof says
             self.compact()
         with self._database.reading() as database:
@@ -295,68 +270,7 @@ class Store:
             FrameUnusable: a vector is not finite.
         """
         with self._database.writing() as database:
-            kept.put_vectors(database, tail, ids, vectors)
-
-    def put_head(
-        self,
-        tail: str,
-        name: str,
-        revision: int,
-        arrays: Mapping[str, NDArray[Any]],
-        header: Mapping[str, Any],
-    ) -> None:
-        """Keep a fitted head; the one of the same tail and name is replaced.
-
-        Args:
-            tail: sha256 of the tail whose embeddings it reads.
-            name: the file in `heads/` that made it.
-            revision: of the memory it was fitted to.
-            arrays: by name, of numbers.
-            header: what can be said in JSON.
-
-        Raises:
-            InputRefused: an array holds Python objects, or the header is no JSON.
-        """
-        with self._database.writing() as database:
-            fitted.put(database, tail, name, revision, arrays, header)
-
-    def get_head(self, tail: str, name: str) -> tuple[int, dict[str, NDArray[Any]], dict[str, Any]] | None:
-        """(revision, arrays, header) as `put_head` got them, or None."""
-        with self._database.reading() as database:
-            return fitted.get(database, tail, name)
-
-    # Frames for review
-
-    def add_review(
-        self,
-        latent: Latent,
-        trunk: str,
-        thumbnail: bytes | None,
-        guess: str | None,
-        probability: float,
-        unknown_score: float,
-        taken_at: float,
-        camera: str,
-        keep: int,
-    ) -> int:
-        """Keep an uncertain frame, and no more than the newest `keep` frames. Returns its number."""
-        frame = ReviewFrame(0, latent, trunk, thumbnail, guess, probability, unknown_score, taken_at, camera)
-        with self._database.writing() as database:
-            return reviews.add(database, frame, keep)
-
-    def reviews(self) -> tuple[ReviewFrame, ...]:
-        """The kept frames, oldest first."""
-        with self._database.reading() as database:
-            return reviews.all_frames(database)
-
-    def take_review(self, review_id: int) -> ReviewFrame:
-        """Remove a frame and return it.
-
-        Raises:
-            ItemUnknown: it is not kept any more.
-        """
-        with self._database.writing() as database:
-            return reviews.take(database, int(review_id))
+            stored.put_vectors(database, tail, ids, vectors)
 
     # The file
 
@@ -374,11 +288,6 @@ class Store:
         with disk_errors(self.path):
             backup.back_up(self._database.outside_transactions(), path)
 
-    @staticmethod
-    def restore(home: Path, path: Path) -> Path | None:
-        """Put a backup in the place of the memory of `home`, see `edgecl.memory.backup.restore`."""
-        return backup.restore(home, path)
-
     @contextlib.contextmanager
     def _changing(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction that changes the memory."""
@@ -391,7 +300,3 @@ class Store:
 def _revision(database: sqlite3.Connection) -> int:
     (row,) = MEMORY.read(database)
     return int(row["revision"])
-
-
-def _now(at: float | None) -> float:
-    return time.time() if at is None else at

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,18 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from edgecl.errors import BackboneDamaged, BackboneMissing, ExportRefused
 from edgecl.files import sha256
 from edgecl.manifest import InputSpec
-from edgecl.workstation.graphs import BATCH_AXIS, canonical, constants, opset, read_graph, run, session, write_graph
+from edgecl.runtime import RUNTIME_ERRORS, run
+from edgecl.workstation.graphs import (
+    BATCH_AXIS,
+    ancestors,
+    between,
+    canonical,
+    constants,
+    folded,
+    opset,
+    read_graph,
+    session,
+)
 from edgecl.workstation.origin import OPSET, Origin
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)  # grey levels, R G B; in most model collections /255: 0.485, 0.456, 0.406
@@ -24,6 +33,8 @@ IMAGENET_STD = (58.395, 57.12, 57.375)  # 0.229, 0.224, 0.225
 SIZE = 224  # px, where the graph leaves it open
 OPSET_MIN = 18
 _ONNX = ("", "ai.onnx")
+Colour = tuple[float, float, float]
+RUN_ERRORS: tuple[type[Exception], ...] = (BackboneDamaged, *RUNTIME_ERRORS)  # of loading a graph and running it
 
 
 @dataclass(frozen=True)
@@ -35,19 +46,27 @@ class _Image:
     channels_first: bool
 
 
-def classifier_origin(
-    path: Path,
-    features: str | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
-) -> Origin:
+@dataclass(frozen=True)
+class Reading:
+    """How a classifier from elsewhere is to be read.
+
+    Attributes:
+        features: the tensor (N, D) or (N, D, h, w) to end at; without it what the last matrix product reads.
+        mean: of red, green and blue, in grey levels 0 … 255.
+        std: standard deviation of the same, in grey levels.
+    """
+
+    features: str | None = None
+    mean: Colour = IMAGENET_MEAN
+    std: Colour = IMAGENET_STD
+
+
+def classifier_origin(path: Path, reading: Reading | None = None) -> Origin:
     """The classifier in `path`, cut at its features.
 
     Args:
         path: float32 pictures (N, 3, S, S) or (N, S, S, 3) in, scores out.
-        features: the tensor (N, D) or (N, D, h, w) to end at; without it what the last matrix product reads.
-        mean: of red, green and blue, in grey levels 0 … 255; without it ImageNet's.
-        std: standard deviation of the same.
+        reading: without it the usual one.
 
     Raises:
         BackboneMissing: no such file.
@@ -60,10 +79,11 @@ def classifier_origin(
         raise BackboneMissing(f"could not read {path}: {error}; expected an ONNX file; check the path") from error
     model = _upgraded(read_graph(data), path)
     image = _image_input(model)
-    tensor = features or _last_product(model).input[0]
+    reading = reading or Reading()
+    tensor = reading.features or _last_product(model).input[0]
     if tensor not in {name for node in model.graph.node for name in node.output}:
-        raise ExportRefused(f"found no tensor {tensor!r} in {path}, expected one that a node writes; check features")
-    spec = InputSpec(size=image.size, mean=mean or IMAGENET_MEAN, std=std or IMAGENET_STD)
+        raise ExportRefused(f"found no tensor {tensor!r} in {path}, expected one that a node writes; check --features")
+    spec = InputSpec(size=image.size, mean=reading.mean, std=reading.std)
     trunk = _trunk(model, image, tensor, spec)
     dimension = _check_runs(trunk, image.size)
     stored = {entry.key: entry.value for entry in model.metadata_props}
@@ -95,7 +115,7 @@ class _Asked:
     spec: InputSpec
 
     def __call__(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        watched = _between(self.model, self.image.name, self.features)
+        watched = between(self.model, self.image.name, self.features)
         watching, found = session(watched), []
         for picture in images:
             real = (picture.astype(np.float32) - np.array(self.spec.mean, np.float32)) / np.array(
@@ -119,7 +139,7 @@ def _upgraded(model: ModelProto, path: Path) -> ModelProto:
     try:
         upgraded = onnx.version_converter.convert_version(model, OPSET)
         onnx.checker.check_model(upgraded)
-    except Exception as error:  # the converter raises what its parts raise
+    except (onnx.version_converter.ConvertError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise ExportRefused(
             f"found opset {opset(model)} in {path}, expected at least {OPSET_MIN}, and it could not be upgraded: "
             f"{str(error)[:300]}; export the model anew with opset {OPSET}"
@@ -150,39 +170,15 @@ def _image_input(model: ModelProto) -> _Image:
 def _last_product(model: ModelProto) -> NodeProto:
     products: list[NodeProto] = [node for node in model.graph.node if node.op_type in ("Gemm", "MatMul")]
     if not products:
-        raise ExportRefused("found no Gemm or MatMul, expected a classifier's last layer; name the features' tensor")
+        raise ExportRefused(
+            "found no Gemm or MatMul, expected a classifier's last layer; name the features' tensor with --features"
+        )
     return products[-1]
-
-
-def _ancestors(model: ModelProto, start: Iterable[str], end: str) -> list[NodeProto]:
-    """The nodes between the tensors `start` and the tensor `end`, in order."""
-    wanted, nodes, stop = {end}, [], set(start)
-    for node in reversed(model.graph.node):
-        if wanted & set(node.output):
-            nodes.append(node)
-            wanted |= set(node.input) - stop
-    return nodes[::-1]
-
-
-def _between(model: ModelProto, start: str, end: str) -> ModelProto:
-    """The part of `model` from tensor `start` to tensor `end`, with axes left open."""
-    nodes = _ancestors(model, [start], end)
-    used = {name for node in nodes for name in node.input}
-    known = {value.name: value for value in model.graph.input}
-    first = known.get(start) or helper.make_tensor_value_info(start, TensorProto.FLOAT, None)
-    graph = helper.make_graph(
-        nodes,
-        "part",
-        [first],
-        [helper.make_tensor_value_info(end, TensorProto.FLOAT, None)],
-        [tensor for tensor in model.graph.initializer if tensor.name in used],
-    )
-    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=10)
 
 
 def _trunk(model: ModelProto, image: _Image, features: str, spec: InputSpec) -> ModelProto:
     """Bytes (N, S, S, 3) → features (N, D, 1, 1), with constants folded and normalisation merged into convolutions."""
-    size, part = image.size, _between(model, image.name, features)
+    size, part = image.size, between(model, image.name, features)
     taken = {name for node in part.graph.node for name in [*node.input, *node.output]}
     own = {name: f"edgecl_{name}" for name in ("bytes", "real", "centred", "pooled", "mean", "std", "axes")}
     if taken & {*own.values(), "image", "latent"} - {image.name}:
@@ -212,7 +208,7 @@ def _trunk(model: ModelProto, image: _Image, features: str, spec: InputSpec) -> 
             numpy_helper.from_array(np.array([2, 3], np.int64), own["axes"]),
         ],
     )
-    return _folded(helper.make_model(graph, opset_imports=model.opset_import, ir_version=10))
+    return folded(helper.make_model(graph, opset_imports=model.opset_import, ir_version=10))
 
 
 def _rank(part: ModelProto, image: _Image) -> int:
@@ -220,31 +216,14 @@ def _rank(part: ModelProto, image: _Image) -> int:
     shape = (1, 3, image.size, image.size) if image.channels_first else (1, image.size, image.size, 3)
     try:
         found: Any = run(session(part), np.zeros(shape, np.float32))
-    except Exception as error:  # the runtime's errors share no public class
+    except RUN_ERRORS as error:
         raise ExportRefused(f"the classifier does not run on a picture of {image.size} px: {error}") from error
     if found.ndim not in (2, 4) or found.dtype != np.float32:
         raise ExportRefused(
             f"found features of shape {found.shape} and type {found.dtype}, expected float32 (N, D) or (N, D, h, w); "
-            "name another tensor as features"
+            "name another tensor with --features"
         )
     return int(found.ndim)
-
-
-def _folded(model: ModelProto) -> ModelProto:
-    """`model` after the runtime's basic optimisations, which stay within ONNX's own operators."""
-    import onnxruntime as ort
-
-    with tempfile.TemporaryDirectory(prefix="edgecl.") as folder:
-        path = Path(folder, "folded.onnx")
-        options = ort.SessionOptions()
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
-        options.optimized_model_filepath = str(path)
-        options.log_severity_level = 3
-        try:
-            ort.InferenceSession(write_graph(model), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's errors share no public class
-            raise BackboneDamaged(f"ONNX Runtime {ort.__version__} could not load the classifier: {error}") from error
-        return onnx.load_model_from_string(path.read_bytes())
 
 
 def _check_runs(trunk: ModelProto, size: int) -> int:
@@ -255,7 +234,7 @@ def _check_runs(trunk: ModelProto, size: int) -> int:
     pictures = np.random.default_rng(0).integers(0, 256, (2, size, size, 3)).astype(np.uint8)
     try:
         found = run(session(trunk), pictures)
-    except Exception as error:  # the runtime's errors share no public class
+    except RUN_ERRORS as error:
         raise ExportRefused(
             f"the classifier does not run on two pictures at once ({str(error)[:200]}); export it with a dynamic batch"
         ) from error
@@ -297,11 +276,11 @@ def _tail(dimension: int) -> ModelProto:
 
 def _classes(model: ModelProto, features: str, image: _Image) -> Any:
     """Features (N, D) → the classifier's scores, or None where they do not follow from the features alone."""
-    nodes = _ancestors(model, [features, *constants(model.graph)], model.graph.output[0].name)
+    nodes = ancestors(model, [features, *constants(model.graph)], model.graph.output[0].name)
     if any(image.name in node.input for node in nodes):
         return None
-    after = session(_between(model, features, model.graph.output[0].name))
+    after = session(between(model, features, model.graph.output[0].name))
     found = [value for value in after.get_inputs()]
     if len(found) != 1 or len(found[0].shape or [None, None]) != 2:
         return None
-    return lambda rows: run(after, rows, chunk=1)
+    return lambda rows: run(after, rows, at_a_time=1)

@@ -5,27 +5,38 @@ from __future__ import annotations
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import releases
-from edgecl.errors import BackboneError, BackboneMismatch, NotLearned
+from edgecl.errors import BackboneError, BackboneMismatch, InputRefused, NotLearned
 from edgecl.files import private_folder
 from edgecl.home import Home
 from edgecl.images import decode_image
 from edgecl.learner import Learner
-from edgecl.manifest import BackboneManifest, read_manifest, read_verified
+from edgecl.manifest import BackboneManifest, Precision, read_manifest, read_verified
 from edgecl.memory.store import Store
+from edgecl.types import LinearHead
+from edgecl.workstation.classifier import Reading
 from edgecl.workstation.export import PARITY_FILE, export
 from edgecl.workstation.head_export import HeadReport, export_head, verify_head
 
 Picture = NDArray[np.uint8]
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be exported; for its fields see `edgecl.workstation.export.export`."""
+
+    backbone: str
+    calibration: Iterable[Picture] | None = None
+    precisions: Sequence[Precision] = ("fp32", "int8")
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True)
@@ -45,25 +56,22 @@ class Delivery:
     replaced: str | None = None
 
 
-def export_to(out: Path, backbone: str, calibration: Iterable[Picture] | None, say: Say) -> Delivery:
-    """Export `backbone` to the new folder `out`.
+def export_to(out: Path, order: Order, say: Say) -> Delivery:
+    """Export a backbone to the new folder `out`.
 
     Raises:
         EdgeclError: see `edgecl.workstation.export.export`.
     """
-    manifest = export(backbone, out, calibration, progress=say)
+    manifest = export(order.backbone, out, order.calibration, order.precisions, say, order.reading)
     return Delivery(out, manifest, json.loads((out / PARITY_FILE).read_text("ascii")))
 
 
-def export_into(
-    home: Home, backbone: str, calibration: Iterable[Picture] | None = None, force: bool = False, say: Say = print
-) -> Delivery:
-    """Export `backbone` and make it release 1 and the active one of `home`.
+def export_into(home: Home, order: Order, force: bool, say: Say) -> Delivery:
+    """Export a backbone and make it release 1 and the active one of `home`.
 
     Args:
         home: which no other process may write to meanwhile.
-        backbone: see `edgecl.workstation.export.export`.
-        calibration: likewise.
+        order: what to export.
         force: also where the memory holds examples of another trunk, which then cannot be used any more.
         say: told of each step.
 
@@ -72,17 +80,17 @@ def export_into(
         StoreBusy: another process writes to the home.
         EdgeclError: see `edgecl.workstation.export.export`.
     """
-    with Store.open(home.folder) as store:
+    with Store(home.folder) as store:
         example = next(store.examples(), None)
         before = _active(home.folder)
-        if example is not None and before is not None and before.name != backbone and not force:
-            raise _refusal(home, before.name, backbone)  # before the work is done
+        if example is not None and before is not None and before.name != order.backbone and not force:
+            raise _refusal(home, before.name, order.backbone)  # before the work is done
         drafts = private_folder(home.folder / "releases")
         with tempfile.TemporaryDirectory(dir=drafts, prefix=".export-") as draft:
-            made = export_to(Path(draft) / "backbone", backbone, calibration, say)
-            trunk = made.manifest.graphs[home.settings.backbone.precision].trunk.sha256
+            made = export_to(Path(draft) / "backbone", order, say)
+            trunk = _trunk(made.manifest, home.settings.backbone.precision)
             if example is not None and example.trunk != trunk and not force:
-                raise _refusal(home, f"trunk {example.trunk[:12]}…", f"{backbone} (trunk {trunk[:12]}…)")
+                raise _refusal(home, f"trunk {example.trunk[:12]}…", f"{order.backbone} (trunk {trunk[:12]}…)")
             folder = releases.install_first(home.folder, made.folder)
     return Delivery(folder, made.manifest, made.parity, before.name if before is not None else None)
 
@@ -109,7 +117,7 @@ def verify_learned(learner: Learner, path: Path) -> HeadReport:
     return verify_head(path, learner.backbone, _recognised(learner), _pictures(learner))
 
 
-def _recognised(learner: Learner) -> Any:
+def _recognised(learner: Learner) -> LinearHead:
     if learner.recogniser is None:
         raise NotLearned("found nothing that was taught, expected at least one class; use: edgecl teach LABEL SOURCE")
     return learner.recogniser.head
@@ -130,6 +138,21 @@ def _active(folder: Path) -> BackboneManifest | None:
         return read_manifest(folder / releases.CURRENT)
     except BackboneError:  # none, or one that exporting again is to mend
         return None
+
+
+def _trunk(manifest: BackboneManifest, precision: Precision) -> str:
+    """Digest of the trunk in the precision that the home runs.
+
+    Raises:
+        InputRefused: it was not exported in this precision.
+    """
+    graphs = manifest.graphs.get(precision)
+    if graphs is None:
+        raise InputRefused(
+            f"found {', '.join(manifest.graphs)} exported, expected {precision}, which this home runs; leave out "
+            f"--precision, or set precision in edgecl.toml"
+        )
+    return graphs.trunk.sha256
 
 
 def _refusal(home: Home, found: str, wanted: str) -> BackboneMismatch:

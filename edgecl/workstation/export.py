@@ -19,10 +19,11 @@ from edgecl.backbone import preprocess
 from edgecl.cameras.sample import calibration_frames
 from edgecl.errors import InputRefused
 from edgecl.files import private_folder, sha256, sync_folder, unwritable, write_durably
-from edgecl.images import SUFFIXES, read_image
+from edgecl.images import images_below, read_image
 from edgecl.manifest import MANIFEST_FILE, BackboneManifest, FileEntry, Graphs, LatentCode, Precision
+from edgecl.runtime import run
 from edgecl.workstation import graphs, parity, quantize
-from edgecl.workstation.classifier import classifier_origin
+from edgecl.workstation.classifier import Reading, classifier_origin
 from edgecl.workstation.origin import Origin, efficientnet_origin
 
 NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
@@ -47,9 +48,7 @@ def export(
     calibration: Iterable[Picture] | None = None,
     precisions: Sequence[Precision] = ("fp32", "int8"),
     progress: Callable[[str], None] | None = None,
-    features: str | None = None,
-    mean: tuple[float, float, float] | None = None,
-    std: tuple[float, float, float] | None = None,
+    reading: Reading | None = None,
 ) -> BackboneManifest:
     """Export `backbone` to the new folder `out`; the same call gives the same files, but for measured times.
 
@@ -59,9 +58,7 @@ def export(
         calibration: pictures uint8 (H, W, 3) BGR for int8; without them sample photographs in a simulated hand.
         precisions: which to write.
         progress: told of each step, in words.
-        features: `onnx:` alone: the tensor that holds the features, instead of what the last matrix product reads.
-        mean: `onnx:` alone: of red, green and blue, in grey levels 0 … 255; without it ImageNet's.
-        std: `onnx:` alone: standard deviation of the same.
+        reading: `onnx:` alone: how the classifier is to be read.
 
     Raises:
         InputRefused: no such backbone, no such precision, `out` is taken, or too few pictures.
@@ -74,7 +71,7 @@ def export(
     say = progress or (lambda text: None)
     _check_arguments(out, precisions)
     say(f"reading {backbone}")
-    origin = _origin(backbone, features, mean, std)
+    origin = _origin(backbone, reading)
     say("preparing pictures")
     views = parity.Views.prepared(origin.input)
     parts: dict[Precision, Part] = {"fp32": Part(origin.trunk, origin.tail)}
@@ -99,16 +96,17 @@ def pictures_in(folder: Path) -> Iterator[Picture]:
     """All images in `folder` and below it, in the order of their paths, to calibrate on.
 
     Raises:
+        InputRefused: there is none.
         ImageRefused: one of them cannot be read.
     """
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES):
+    for path in images_below(folder):
         yield read_image(path)
 
 
 def quantised(origin: Origin, images: Picture) -> Part:
     """The int8 part of `origin`, calibrated on prepared pictures (N, S, S, 3)."""
     trunk, code = quantize.quantise_trunk(origin.trunk, images)
-    tail = quantize.quantise_tail(origin.tail, graphs.run(graphs.session(trunk), images), code)
+    tail = quantize.quantise_tail(origin.tail, run(graphs.session(trunk), images), code)
     trunk, tail = (graphs.canonical(graph, origin.source, origin.license) for graph in (trunk, tail))
     return Part(trunk, tail, code)
 
@@ -141,18 +139,15 @@ def _check_arguments(out: Path, precisions: Sequence[Precision]) -> None:
         raise InputRefused(f"found something at {out}, expected a new or empty folder; remove it or choose another")
 
 
-def _origin(
-    backbone: str,
-    features: str | None,
-    mean: tuple[float, float, float] | None,
-    std: tuple[float, float, float] | None,
-) -> Origin:
+def _origin(backbone: str, reading: Reading | None) -> Origin:
     if backbone.startswith("onnx:"):
-        return classifier_origin(Path(backbone.removeprefix("onnx:")), features, mean, std)
+        return classifier_origin(Path(backbone.removeprefix("onnx:")), reading)
     if backbone not in NAMES:
         raise InputRefused(f"found backbone {backbone!r}, expected {', '.join(NAMES)} or onnx:FILE")
-    if (features, mean, std) != (None, None, None):
-        raise InputRefused(f"found features, mean or std with {backbone}, expected them with onnx:FILE alone")
+    if reading is not None:
+        raise InputRefused(
+            f"found features, mean or std with {backbone}, expected them with onnx:FILE alone; leave them out"
+        )
     return efficientnet_origin(backbone)
 
 

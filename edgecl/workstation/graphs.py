@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import copy
+import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper
+from onnx import ModelProto, NodeProto, TensorProto, helper
+from onnxruntime import InferenceSession
 
 from edgecl import __version__
+from edgecl.config import BackboneSettings
 from edgecl.errors import BackboneDamaged
+from edgecl.runtime import open_session
 
 IR_VERSION = 10  # what ONNX Runtime 1.18, the oldest we run on, can read
 BATCH_AXIS = "N"
@@ -27,7 +32,7 @@ def read_graph(data: bytes) -> ModelProto:
     """
     try:
         model = onnx.load_model_from_string(data)
-    except Exception as error:  # the parser's errors have no common class
+    except DecodeError as error:
         raise BackboneDamaged(f"found {len(data):,} bytes that are no ONNX model: {error}") from error
     if outside := [tensor.name for tensor in _tensors(model.graph) if tensor.data_location == TensorProto.EXTERNAL]:
         raise BackboneDamaged(
@@ -147,20 +152,49 @@ def unsplit(trunk: bytes, tail: bytes) -> bytes:
     return write_graph(joined)
 
 
-def session(model: ModelProto | bytes, threads: int = 0) -> Any:
-    """ONNX Runtime over `model` on the CPU."""
-    import onnxruntime as ort
+def ancestors(model: ModelProto, start: Iterable[str], end: str) -> list[NodeProto]:
+    """The nodes between the tensors `start` and the tensor `end`, in order."""
+    wanted, nodes, stop = {end}, [], set(start)
+    for node in reversed(model.graph.node):
+        if wanted & set(node.output):
+            nodes.append(node)
+            wanted |= set(node.input) - stop
+    return nodes[::-1]
 
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+
+def between(model: ModelProto, start: str, end: str) -> ModelProto:
+    """The part of `model` from tensor `start` to tensor `end`, with axes left open."""
+    nodes = ancestors(model, [start], end)
+    used = {name for node in nodes for name in node.input}
+    known = {value.name: value for value in model.graph.input}
+    first = known.get(start) or helper.make_tensor_value_info(start, TensorProto.FLOAT, None)
+    graph = helper.make_graph(
+        nodes,
+        "part",
+        [first],
+        [helper.make_tensor_value_info(end, TensorProto.FLOAT, None)],
+        [tensor for tensor in model.graph.initializer if tensor.name in used],
+    )
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=10)
+
+
+def folded(model: ModelProto) -> ModelProto:
+    """`model` after the runtime's basic optimisations, which stay within ONNX's own operators.
+
+    Raises:
+        BackboneDamaged: the runtime cannot load it.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgecl.") as folder:
+        path = Path(folder, "folded.onnx")
+        open_session(write_graph(model), BackboneSettings(), optimised=str(path))
+        return onnx.load_model_from_string(path.read_bytes())
+
+
+def session(model: ModelProto | bytes, threads: int = 0) -> InferenceSession:
+    """ONNX Runtime over `model` on the CPU; threads: 0 for as many as there are cores.
+
+    Raises:
+        BackboneDamaged: the runtime cannot load it.
+    """
     data = model if isinstance(model, bytes) else write_graph(model)
-    return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-
-
-def run(session: Any, batch: NDArray[Any], chunk: int = 8) -> NDArray[Any]:
-    """The first output for `batch`, (N, …) → (N, …), a few at a time."""
-    name = session.get_inputs()[0].name
-    parts = [session.run(None, {name: batch[start : start + chunk]})[0] for start in range(0, len(batch), chunk)]
-    return np.concatenate(parts)
+    return open_session(data, BackboneSettings(threads=threads))

@@ -101,7 +101,7 @@ def verify_head(path: Path, backbone: Backbone, head: LinearHead, images: Iterab
         rgb = np.ascontiguousarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
         probabilities, embedding, prepared = running.run(["probabilities", "embedding", PREPARED], {"image": rgb})
         expected = backbone.prepare(image)
-        vector = backbone.see(image)[1].vector
+        vector = backbone.see(image).embedding.vector
         live = head.probabilities(vector[None])[0]
         pixels.append(int(np.abs(prepared[0].astype(np.int16) - expected).max()))
         differences.append(float(np.abs(probabilities - live).max()))
@@ -136,7 +136,7 @@ def _with_prepared(path: Path) -> Any:
     model.graph.output.append(helper.make_tensor_value_info(PREPARED, TensorProto.UINT8, None))
     try:
         return session(model)
-    except Exception as error:  # the runtime's errors share no public class
+    except BackboneDamaged as error:
         raise BackboneDamaged(f"{path} is no head's file: {error}; export the head again") from error
 
 

@@ -16,7 +16,8 @@ from edgecl.backbone import preprocess
 from edgecl.cameras.sample import PHOTOGRAPHS, calibration_frames, photograph, pose, view
 from edgecl.errors import ExportRefused
 from edgecl.manifest import InputSpec, Precision
-from edgecl.workstation.graphs import run, session
+from edgecl.runtime import run
+from edgecl.workstation.graphs import session
 from edgecl.workstation.origin import TRANSFORMS, Classes, Origin
 
 GOLDEN = 32  # pictures

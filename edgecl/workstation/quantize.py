@@ -29,9 +29,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgecl.errors import ExportRefused
 from edgecl.manifest import LatentCode
-from edgecl.workstation.graphs import constants, run, session, unsplit
-
-__all__ = ["quantise_tail", "quantise_trunk", "unsplit"]
+from edgecl.runtime import run
+from edgecl.workstation.graphs import constants, session
 
 QUANTISED = ("Conv", "Add", "Clip", "Relu", "Gemm", "MatMul", "MaxPool")
 UNSIGNED = 128  # what an int8 code lacks to the uint8 code of the same number

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from memories import taught, teach
 
+from edgecl.memory.backup import restore
 from edgecl.memory.store import Store
 
 _TRACEME, _CONT, _KILL, _SETOPTIONS, _SYSCALL, _SYSCALL_INFO = 0, 7, 8, 0x4200, 24, 0x420E
@@ -107,7 +108,7 @@ def killed_at_write(work: Callable[[], None], n: int) -> bool:
 
 def lesson_and_acknowledgement(home: Path) -> None:
     """Teach one lesson that also displaces two examples, then say so in a file beside the home."""
-    with Store.open(home) as store:
+    with Store(home) as store:
         teach(store, "new", 3, seed=30, displaced=[1, 4])
         os.close(os.open(home.with_suffix(".acknowledged"), os.O_CREAT))  # no writing call: not counted
     # closing moves the log into the database: the kills go on through that
@@ -115,27 +116,27 @@ def lesson_and_acknowledgement(home: Path) -> None:
 
 def undo_and_acknowledgement(home: Path) -> None:
     """Undo the newest lesson, then say so."""
-    with Store.open(home) as store:
-        store.undo(at=9.0)
+    with Store(home, clock=lambda: 9.0) as store:
+        store.undo()
         os.close(os.open(home.with_suffix(".acknowledged"), os.O_CREAT))
 
 
 def forget_and_acknowledgement(home: Path) -> None:
     """Forget a class, then say so."""
-    with Store.open(home) as store:
-        store.forget("mug", at=9.0)
+    with Store(home, clock=lambda: 9.0) as store:
+        store.forget("mug")
         os.close(os.open(home.with_suffix(".acknowledged"), os.O_CREAT))
 
 
 def create_and_acknowledgement(home: Path) -> None:
     """Make a new memory in an empty folder."""
-    with Store.open(home):
+    with Store(home, clock=lambda: 9.0):
         os.close(os.open(home.with_suffix(".acknowledged"), os.O_CREAT))
 
 
 def restore_and_acknowledgement(home: Path) -> None:
     """Put back a memory of another day."""
-    Store.restore(home, home.parent / "backup")
+    restore(home, home.parent / "backup")
     os.close(os.open(home.with_suffix(".acknowledged"), os.O_CREAT))
 
 
@@ -172,7 +173,7 @@ def killed_at_statement(work: Callable[[], None], n: int) -> bool:
 def at_every(kill: Callable[[Callable[[], None], int], bool], folder: Path, what: str) -> int:
     """Leave copies 1, 2, … in `folder`, each after the work was killed at that place. Returns how many."""
     template = taught(folder / "before")
-    with Store.open(template) as store:
+    with Store(template) as store:
         if what == "restore":
             store.backup(folder / "backup")
         teach(store, "tuesday", 2, seed=40)
@@ -193,7 +194,7 @@ def at_every(kill: Callable[[Callable[[], None], int], bool], folder: Path, what
 
 def teach_without_end(home: Path, acknowledged: Path) -> None:
     """Teach, write the number of the lesson into a file, and so on."""
-    with Store.open(home) as store, acknowledged.open("a") as file:
+    with Store(home, clock=lambda: 9.0) as store, acknowledged.open("a") as file:
         while True:
             seed = store.revision
             lesson = teach(store, f"class {seed % 5}", 2, seed=seed, displaced=[2 * seed] if seed else [])
@@ -213,7 +214,7 @@ def at_random(folder: Path, kills: int) -> list[tuple[int, int, list[str]]]:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         numbers = [0, *map(int, acknowledged.read_text().split())]
-        with Store.open(home) as store:
+        with Store(home) as store:
             outcomes.append((numbers[-1], len(store.history()), store.check()))
     return outcomes
 

@@ -36,7 +36,7 @@ def killing(place, folder, what):
 
 def outcome(home):
     """(everything that can be read, ids of all examples, displaced ones too, faults) after a kill."""
-    with Store.open(home) as store:
+    with Store(home) as store:
         return content(store) if store.history() else None, store.missing_vectors(OTHER_TAIL), store.check()
 
 
@@ -80,7 +80,7 @@ def test_a_forgetting_that_was_cut_off_leaves_no_trace_once_the_memory_was_opene
     pieces = [secret.latent.codes.tobytes()[i : i + 16] for i in range(0, 112, 16)]
     cut_off = 0
     for n in range(1, places + 1):
-        with Store.open(tmp_path / str(n)) as store:
+        with Store(tmp_path / str(n)) as store:
             forgotten = "mug" not in store.view(TAIL).names.values()
         if forgotten:
             cut_off += 1
