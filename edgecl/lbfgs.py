@@ -38,7 +38,7 @@ class Minimum:
 
 
 def minimise(
-    function: Callable[[Vector], tuple[float, Vector]], start: Vector, tolerance: float, evaluations_max: int = 200
+    function: Callable[[Vector], tuple[float, Vector]], start: Vector, tolerance: float, evaluations_max: int = 1000
 ) -> Minimum:
     """Go downhill from `start` until the gradient is shorter than `tolerance`, or no step helps any more.
 

@@ -24,6 +24,7 @@ DISTANCE_SLACK = 2.5  # spreads by which a distance may exceed the usual one at 
 DISTANCE_PRICE = 5.0  # per spread beyond that
 PRIOR_EXAMPLES = 20.0  # left-out examples that the prior on distances counts for
 TEMPERATURE_ROWS = 5000
+UNKNOWN = 0.5  # a picture with a higher unknown score is like nothing that was taught
 
 
 @dataclass(frozen=True)
