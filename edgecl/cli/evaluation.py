@@ -16,7 +16,9 @@ evaluations = typer.Typer(no_args_is_help=True, help="Measure learning on folder
 commands.add_typer(evaluations, name="eval")
 
 SIZES = [10, 100, 1000]
-Images = Annotated[Path, typer.Argument(metavar="DIR", help="Images as train/CLASS/* and test/CLASS/*.")]
+Images = Annotated[
+    Path, typer.Argument(metavar="DIR", readable=False, help="Images as train/CLASS/* and test/CLASS/*.")
+]
 Keep = Annotated[int, typer.Option(min=1, help="Examples kept of each class.")]
 OrderSeed = Annotated[int, typer.Option(min=0, help="Seed of the order in which the classes are taught.")]
 Head = Annotated[str, typer.Option(help="File in heads/ that learns.")]
@@ -88,7 +90,7 @@ def open_set(
 @commands.command()
 def bench(
     precision: PrecisionOption = "int8",
-    threads: Annotated[int, typer.Option(min=0, help="0 for as many as the machine has cores.")] = 1,
+    threads: Annotated[int, typer.Option(min=0, max=1024, help="0 for as many as the machine has cores.")] = 1,
     classes: Annotated[list[int], typer.Option(min=1, help="Classes known when a lesson is timed.")] = SIZES,
     frames: Annotated[int, typer.Option(min=1, help="Over which frame to prediction is timed.")] = 200,
     home: HomeOption = None,
