@@ -27,13 +27,11 @@ class Minimum:
     Attributes:
         point: float32 (n,).
         value: of the function there.
-        gradient_norm: Euclidean.
         evaluations: of the function.
     """
 
     point: Vector
     value: float
-    gradient_norm: float
     evaluations: int
 
 
@@ -69,7 +67,7 @@ def minimise(
         if float(moved @ bent) > 0.0:
             pairs.append((moved, bent))
         point, value, gradient = reached, lower, slanted
-    return Minimum(point, value, float(np.linalg.norm(gradient)), evaluations)
+    return Minimum(point, value, evaluations)
 
 
 def _inverse_hessian_times(gradient: Vector, pairs: deque[tuple[Vector, Vector]]) -> Vector:

@@ -11,15 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
-from edgecl.config import MemorySettings
 from edgecl.evaluate.streams import Stream
 from edgecl.heads import Fit
-from edgecl.memory.replay import select
+from edgecl.memory.replay import representatives
 from edgecl.memory.view import MemoryView
 from edgecl.types import LinearHead
-
-NO_TOTAL = 1_000_000  # examples: the cap on the whole memory is not what a protocol measures
-REDUNDANT_COSINE = MemorySettings().redundant_cosine
 
 
 @dataclass(frozen=True)
@@ -28,7 +24,7 @@ class Setting:
 
     Attributes:
         folder: train/CLASS/* and test/CLASS/*.
-        keep: examples of each class, at most.
+        keep: examples of each class; all where there are fewer.
         order_seed: of the order in which the classes are taught.
         head: the file in `heads/` that learns.
         cache: folder for embeddings, None to make them anew.
@@ -87,15 +83,18 @@ class Taught:
 
 
 def taught(stream: Stream, backbone: Backbone, keep: int, fit: Fit, lessons: int) -> Iterator[Taught]:
-    """Teach the first `lessons` classes one after the other, as a device does: each fit goes on from the last head."""
+    """Teach the first `lessons` classes one after the other, each fit going on from the last head, as on a device.
+
+    The `keep` examples are chosen as on a device too; but pictures of a folder are no neighbouring frames of a camera,
+    so near-duplicates count, and a memory of 20 examples a class holds 20 where there are as many.
+    """
     head: LinearHead | None = None
     view = _nothing(stream, backbone)
     for lesson in range(lessons):
         begun = time.perf_counter()
         rows = np.flatnonzero(stream.train.labels == lesson)
         fresh = stream.train.vectors[rows]
-        chosen = select(view, None, fresh, per_class=keep, total=NO_TOTAL, redundant_cosine=REDUNDANT_COSINE)
-        view = _grown(view, fresh[list(chosen.kept)], lesson)
+        view = _grown(view, fresh[np.sort(representatives(fresh, keep))], lesson)
         head = fit(view, head)
         yield Taught(view, head, time.perf_counter() - begun)
 
