@@ -29,7 +29,7 @@ from edgecl.memory.replay import select
 from edgecl.memory.view import MemoryView
 from edgecl.recognition import Recogniser
 
-SLACKS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
+SLACKS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0)
 COSINES = (0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995, 1.0)
 CHOICES = range(5)
 LEFT_OUT = 0.26  # of the classes: 21 of 81

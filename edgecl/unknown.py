@@ -8,7 +8,7 @@ as those that stay and would make every answer look right; a half unlike the one
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -19,10 +19,10 @@ from edgecl.memory.view import MemoryView
 from edgecl.types import LinearHead
 
 # Chosen on training pictures of COIL-100 and the Grocery Store set; the slack by benchmarks/constants.py.
-ACCEPTED_SHARE = 0.9  # of the left-out examples lie above the threshold on the largest logit
-DISTANCE_SLACK = 2.0  # spreads by which a distance may exceed the usual one at no price
+ACCEPTED_SHARE = 0.9  # of the left-out examples are less strange than the threshold
+DISTANCE_SLACK = 3.5  # spreads by which a distance may exceed the usual one at hardly any price
 THRESHOLD_MIN = 0.75  # spreads; a few left-out examples may lie closer together than what will be asked
-DISTANCE_PRICE = 5.0  # per spread beyond that
+DISTANCE_PRICE = 5.0  # per spread well beyond that
 PRIOR_EXAMPLES = 20.0  # left-out examples that the prior on distances counts for
 TEMPERATURE_ROWS = 5000
 UNKNOWN = 0.5  # a picture with a higher unknown score is like nothing that was taught
@@ -59,13 +59,17 @@ class Rejector:
 
         Squashed by x / (1 + |x|), which keeps very strange pictures apart where a logistic curve rounds all to 1.
         """
-        strangeness = (self.logit_middle - logits.max(axis=1)) / self.logit_spread
-        distance = nearest_distance(vectors, self.prototypes, self.lengths)
-        far = (distance - self.distance_middle) / self.distance_spread
-        strangeness = strangeness + DISTANCE_PRICE * np.maximum(far - DISTANCE_SLACK, 0.0)
-        excess = strangeness - self.threshold
+        distances = nearest_distance(vectors, self.prototypes, self.lengths)
+        excess = self.strangeness(logits.max(axis=1), distances) - np.float32(self.threshold)
         unknown: NDArray[np.float32] = np.float32(0.5) + np.float32(0.5) * excess / (1.0 + np.abs(excess))
         return unknown
+
+    def strangeness(self, largest: NDArray[np.float32], distances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Largest logits (N,) and squared distances to the nearest prototype (N,) → float32 (N,), in spreads."""
+        doubtful = (np.float32(self.logit_middle) - largest) / np.float32(self.logit_spread)
+        far = (distances - np.float32(self.distance_middle)) / np.float32(self.distance_spread)
+        result: NDArray[np.float32] = doubtful + DISTANCE_PRICE * np.logaddexp(0.0, far - DISTANCE_SLACK)
+        return result
 
 
 @dataclass(frozen=True)
@@ -140,14 +144,17 @@ def calibrate(view: MemoryView, head: LinearHead, fit: Fit) -> tuple[LinearHead,
     prototypes = view.stats.means().astype(np.float32)
     held_out = HeldOut(head.class_ids, answers.accuracy(head.class_ids))
     if not len(answers.rows):
-        temperature, middle, spread, threshold = 1.0, 0.0, 1.0, THRESHOLD_MIN
+        temperature, middle, spread = 1.0, 0.0, 1.0
     else:
         temperature = _temperature(answers.logits, answers.rows)
         largest = answers.logits.max(axis=1)
         middle, spread = float(np.median(largest)), max(float(largest.std()), 1e-6)
-        threshold = max(float(np.quantile((middle - largest) / spread, ACCEPTED_SHARE)), THRESHOLD_MIN)
     usual, scatter = _usual_distance(answers.distances, view)
-    rejector = Rejector(prototypes, middle, spread, usual, scatter, threshold)
+    rejector = Rejector(prototypes, middle, spread, usual, scatter, THRESHOLD_MIN)
+    if len(answers.rows):
+        strangeness = rejector.strangeness(answers.logits.max(axis=1), answers.distances)
+        threshold = max(float(np.quantile(strangeness, ACCEPTED_SHARE)), THRESHOLD_MIN)
+        rejector = replace(rejector, threshold=threshold)
     calibrated = LinearHead(head.weight, head.bias, head.class_ids, head.tail, head.revision, head.name, temperature)
     return calibrated, rejector, held_out
 
