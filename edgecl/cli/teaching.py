@@ -104,7 +104,7 @@ def forget(
     terminal = Terminal(as_json)
     place = Home.at(home)
     with place.store(writable=False) as store:
-        kept = store.counts()[store.class_id(label)]
+        kept = store.forgettable(label)
     if not yes:
         if not sys.stdin.isatty():
             raise InputRefused(
