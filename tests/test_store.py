@@ -547,6 +547,28 @@ def test_a_class_whose_lesson_was_undone_can_be_forgotten(store):
     assert [lesson.label for lesson in store.history()] == ["", ""]
 
 
+def test_a_class_that_is_no_more_is_forgotten_under_all_its_names(store):
+    teach(store, "Alice", 2, seed=1)
+    store.rename("Alice", "Bob")
+    pieces = guess(store, "Bob")
+    store.correct(1, "mug")
+    for _ in range(3):
+        store.undo()
+    assert store.forget("Alice").reviews == 1
+    assert traces(store.home, [*pieces, b"Alice"]) == 0
+
+
+def test_what_needs_a_forgotten_name_stays_as_it_is_with_all_that_came_before(store):
+    teach(store, "cup", 2, seed=1)
+    for old, new in (("cup", "mug"), ("mug", "Secret"), ("Secret", "jug")):
+        store.rename(old, new)
+    teach(store, "Secret", 1, seed=2)
+    store.forget("Secret")
+    assert labels(store) == {1: "jug", 2: "jug"}
+    assert store.undo().kind == "teach"
+    assert labels(store) == {}
+
+
 def test_forgetting_an_older_name_of_a_class_leaves_the_class(store):
     teach(store, "Alice", 2, seed=1)
     store.rename("Alice", "Bob")
@@ -823,9 +845,9 @@ class Lessons(RuleBasedStateMachine):
             return
         while more := {source for source, target in merged.items() if target in gone} - gone:
             gone |= more
+        gone |= {k for k, n in told if n == name and k not in there}
         names = {name} | {n for k, n in told if k in gone}
         names -= {called for k, called in classes.items() if k not in gone}
-        gone |= {k for k, n in told if n in names and k not in there}
         assert self.store.forget(name).found == 0
         back = set()
         stuck = set()

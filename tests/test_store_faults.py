@@ -630,6 +630,14 @@ def test_a_backup_of_sealed_nonsense_is_refused_and_the_row_named(home, tmp_path
     assert not (tmp_path / "other" / "edgecl.db").exists()
 
 
+def test_a_shape_in_another_form_is_refused_even_where_all_latents_have_it(home):
+    forge(home / "edgecl.db", (LATENTS, {"shape": "-1,4,4"}, ""))
+    with Store(home, writable=False) as store:
+        assert any("latent of example 4" in line for line in store.check())
+        with pytest.raises(StoreDamaged, match="latent 1 unreadable"):
+            list(store.examples())
+
+
 def test_classes_merged_in_a_circle_are_damage(home):
     forge(
         home / "edgecl.db",

@@ -68,7 +68,7 @@ class _Target:
     """What a name stands for.
 
     Attributes:
-        classes: ids: the live class, those that count as it, and those of any of the names that are no more.
+        classes: ids: of the live class, of those that count as it, and of those with this name that are no more.
         names: that they ever had, but for those that other live classes have now.
     """
 
@@ -153,11 +153,11 @@ def _target(database: sqlite3.Connection, name: str) -> _Target:
     told = list(LESSONS.read(database))
     if name not in live.values() and not any(name in (row["label"], row["other_label"]) for row in told):
         classes.find(database, name)
-    gone = {member for member, root in counts_as.items() if live[root] == name}
     borne = [pair for row in told for pair in _borne(row)]
+    gone = {member for member, root in counts_as.items() if live[root] == name}
+    gone |= {class_id for class_id, called in borne if called == name and class_id not in counts_as}
     names = {name, *(called for class_id, called in borne if class_id in gone)}
     names -= {"", *(called for class_id, called in live.items() if class_id not in gone)}
-    gone |= {class_id for class_id, called in borne if called in names and class_id not in counts_as}
     return _Target(frozenset(gone), frozenset(names))
 
 
