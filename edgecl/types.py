@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,15 +15,24 @@ from edgecl.errors import BackboneMismatch, FrameUnusable, LabelRefused
 
 LABEL_BYTES_MAX = 200
 
+_HIDDEN = {"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"}  # controls, formats, unassigned, private, halves, separators
+_BLANK = re.compile(  # what Unicode counts as letters, marks or symbols and yet nobody sees
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_EMOJI = "[©®‼⁉™ℹ\u2190-\u2bff〰〽㊗㊙\U0001f000-\U0001faff]"
+_WITHIN_EMOJI = re.compile(  # colour after a picture or before a keycap, and the joint between two pictures
+    f"(?<={_EMOJI})\ufe0f|(?<=[0-9#*])\ufe0f(?=\u20e3)|(?<={_EMOJI}|\ufe0f)\u200d(?={_EMOJI})"
+)
+
 
 def check_label(text: str) -> str:
     """Return `text` as the name of a class, in NFC form.
 
     A label is data: it may hold any script and any punctuation, but nothing that could pass for a
-    path, a control sequence or a page of text.
+    path, a control sequence or a page of text, and nothing that nobody sees.
 
     Raises:
-        LabelRefused: empty, too long, a path, or with invisible characters.
+        LabelRefused: empty, too long, a path, or with characters that cannot be seen.
     """
     label = unicodedata.normalize("NFC", text).strip()
     shown = repr(label if len(label) <= 40 else label[:40] + "…")
@@ -31,8 +41,10 @@ def check_label(text: str) -> str:
     size = len(label.encode("utf-8", "surrogatepass"))
     if size > LABEL_BYTES_MAX:
         raise LabelRefused(f"found a label of {size} bytes ({shown}), expected at most {LABEL_BYTES_MAX}; shorten it")
-    if any(unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"} for c in label):
-        raise LabelRefused(f"found control or invisible characters in the label {shown}; use visible text only")
+    bare = _WITHIN_EMOJI.sub("", label)
+    kinds = {unicodedata.category(c) for c in bare}
+    if kinds & _HIDDEN or _BLANK.search(bare) or all(kind[0] in "MZ" for kind in kinds):
+        raise LabelRefused(f"found control, invisible or unknown characters in the label {shown}; use visible text")
     if "/" in label or "\\" in label or label in {".", ".."}:
         raise LabelRefused(f"found a path in the label {shown}, expected a plain name; leave out / and \\")
     return label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from edgecl.memory.lessons import LessonDraft
 from edgecl.memory.reviews import ReviewFrame
 from edgecl.memory.store import Store
+from edgecl.memory.view import MemoryView
 from edgecl.types import Example, Latent, Lesson
 
 TAIL, OTHER_TAIL = "a" * 64, "c" * 64
@@ -88,22 +89,34 @@ def taught(home: Path) -> Path:
     return home
 
 
+READERS: dict[str, Callable[[Store], Any]] = {
+    "revision": lambda store: store.revision,
+    "classes": lambda store: dict(store.classes()),
+    "counts": lambda store: dict(store.counts()),
+    "history": lambda store: store.history(),
+    "examples": lambda store: [
+        (e.id, e.lesson, e.class_id, _latent(e.latent), e.trunk, e.thumbnail, e.taken_at, e.camera)
+        for e in store.examples()
+    ],
+    "view": lambda store: _view(store.view(TAIL)),
+    "head": lambda store: _head(store.heads.get(TAIL, "softmax")),
+    "reviews": lambda store: [
+        (r.id, _latent(r.latent), r.thumbnail, r.guess, r.probability, r.taken_at) for r in store.reviews
+    ],
+}
+
+
 def content(store: Store) -> dict[str, Any]:
     """All that can be read from a memory, as values that compare."""
-    view = store.view(TAIL)
-    head = store.heads.get(TAIL, "softmax")
-    return {
-        "revision": store.revision,
-        "classes": dict(store.classes()),
-        "history": store.history(),
-        "examples": [
-            (e.id, e.lesson, e.class_id, _latent(e.latent), e.trunk, e.thumbnail, e.taken_at, e.camera)
-            for e in store.examples()
-        ],
-        "view": [column.tobytes() for column in (view.vectors, view.class_ids, view.example_ids, view.lesson_ids)],
-        "head": head and (head[0], {name: array.tobytes() for name, array in head[1].items()}, head[2]),
-        "reviews": [(r.id, _latent(r.latent), r.thumbnail, r.guess, r.probability, r.taken_at) for r in store.reviews],
-    }
+    return {name: read(store) for name, read in READERS.items()}
+
+
+def _view(view: MemoryView) -> list[bytes]:
+    return [column.tobytes() for column in (view.vectors, view.class_ids, view.example_ids, view.lesson_ids)]
+
+
+def _head(head: tuple[int, dict[str, NDArray[Any]], dict[str, Any]] | None) -> Any:
+    return head and (head[0], {name: array.tobytes() for name, array in head[1].items()}, head[2])
 
 
 def _latent(latent: Latent) -> tuple[bytes, float, int]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from memories import TAIL, content, taught, teach
+from memories import READERS, TAIL, content, taught, teach
 
 from edgecl.errors import (
     EdgeclError,
@@ -22,7 +22,9 @@ from edgecl.errors import (
     StoreError,
     StoreUnwritable,
 )
+from edgecl.memory import schema, seals
 from edgecl.memory.backup import restore
+from edgecl.memory.rows import CLASSES, EMBEDDINGS, EXAMPLES, HEADS, LATENTS, LESSONS, MEMORY, REVIEWS, TABLES, Table
 from edgecl.memory.store import Store
 
 
@@ -166,14 +168,39 @@ def test_a_memory_of_a_newer_edgecl_is_refused_and_left_as_it_is(home, writable)
     assert (home / "edgecl.db").read_bytes() == before
 
 
-def test_a_log_without_its_database_is_not_taken_for_a_new_home(home):
+@pytest.mark.parametrize("writable", [True, False])
+def test_a_log_without_its_database_is_not_taken_for_a_new_home(home, writable):
     with Store(home) as store:
         teach(store, "cup")
         shutil.copy(home / "edgecl.db-wal", home / "kept")
     (home / "edgecl.db").unlink()
     (home / "kept").rename(home / "edgecl.db-wal")
     with pytest.raises(StoreDamaged, match=r"no edgecl\.db"):
-        Store(home)
+        Store(home, writable)
+
+
+def test_a_memory_of_version_1_is_brought_up_to_date_with_all_it_holds(home, tmp_path):
+    expected = read(home)
+    old = tmp_path / "old"
+    old.mkdir()
+    with contextlib.closing(sqlite3.connect(old / "edgecl.db", isolation_level=None)) as database:
+        schema.MIGRATIONS[0](database)
+        database.execute("PRAGMA user_version = 1")
+        database.execute("ATTACH ? AS new", (str(home / "edgecl.db"),))
+        database.execute("PRAGMA foreign_keys = OFF")
+        for table in TABLES:
+            columns = tuple(c for c in table.columns if table not in (MEMORY, REVIEWS) or c != "guess_id")
+            columns = columns[:2] if table is MEMORY else columns
+            rows = database.execute(f"SELECT {', '.join(columns)} FROM new.{table.name}").fetchall()
+            database.execute(f"DELETE FROM {table.name}")
+            Table(table.name, table.noun, columns).insert(database, rows)
+        database.execute("DELETE FROM sqlite_sequence")
+        database.execute("INSERT INTO sqlite_sequence SELECT * FROM new.sqlite_sequence")
+    with Store(old) as store:
+        assert content(store) == expected
+        assert store.check() == []
+        store.rename("cup", "cap")
+        assert store.forget("cap").reviews == 2
 
 
 def test_a_creation_that_was_cut_off_starts_again(tmp_path):
@@ -368,6 +395,18 @@ def try_everything(home):
     return found, faults
 
 
+def assert_read_right_or_refused(home, expected):
+    """Each reader by itself: what it gives is what was written, whatever a check would say. A head may be missing."""
+    refused = set()
+    for name, reader in READERS.items():
+        try:
+            with Store(home, writable=False) as store:
+                assert reader(store) == expected[name] or (name == "head" and reader(store) is None)
+        except EdgeclError:
+            refused.add(name)
+    return refused
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_every_damage_to_the_database_is_found_or_does_no_harm(home, seed):
     rng = np.random.default_rng(seed)
@@ -377,12 +416,62 @@ def test_every_damage_to_the_database_is_found_or_does_no_harm(home, seed):
         shutil.rmtree(home)
         home.mkdir()
         (home / "edgecl.db").write_bytes(mutated(original, rng))
+        assert_read_right_or_refused(home, expected)
         result = try_everything(home)
         harmless = not isinstance(result, EdgeclError) and result == (expected, [])
         found = isinstance(result, EdgeclError) or result[1]
         assert found or harmless
         noticed += not harmless
     assert noticed > 25, "the damage hardly hit anything: the test proves nothing"
+
+
+def test_a_page_that_hides_its_rows_is_never_read_as_if_there_were_none(home):
+    with Store(home) as store:
+        for seed in (8, 9):
+            teach(store, "crowd", 100, seed)  # so that tables have more than one page
+        expected = content(store)
+    path = home / "edgecl.db"
+    original, refused = path.read_bytes(), set()
+    for start in range(0, len(original), 4096):
+        header = start + (100 if start == 0 else 0)
+        if original[header] not in (2, 5, 10, 13):  # no page of a table or an index
+            continue
+        for byte in (3, 4):  # of the number of cells
+            path.write_bytes(original[: header + byte] + b"\0" + original[header + byte + 1 :])
+            refused |= assert_read_right_or_refused(home, expected)
+    assert refused >= {"classes", "counts", "history", "examples", "view", "reviews"}
+
+
+def test_rows_that_a_damaged_page_hides_stop_every_change(home):
+    with contextlib.closing(sqlite3.connect(home / "edgecl.db")) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'examples'").fetchone()
+    data = bytearray((home / "edgecl.db").read_bytes())
+    data[(page - 1) * 4096 + 4] = 0
+    (home / "edgecl.db").write_bytes(data)
+    with Store(home) as store:
+        for attempt in (
+            lambda: store.rename("cup", "cap"),
+            lambda: teach(store, "cup", seed=9),
+            lambda: store.heads.put(TAIL, "softmax", store.revision, {}, {}),
+            lambda: store.reviews.take(2),
+        ):
+            with pytest.raises(StoreDamaged, match=r"examples.*edgecl restore BACKUP"):
+                attempt()
+        assert store.check()
+
+
+def test_an_older_page_that_came_back_is_noticed(home):
+    """A disk that lost a write: every row is sealed, and yet not what was last written."""
+    with contextlib.closing(sqlite3.connect(home / "edgecl.db")) as database:
+        (page,) = database.execute("SELECT rootpage FROM sqlite_master WHERE name = 'classes'").fetchone()
+    old = (home / "edgecl.db").read_bytes()[(page - 1) * 4096 : page * 4096]
+    with Store(home) as store:
+        store.rename("cup", "cap")
+    with (home / "edgecl.db").open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(old)
+    with Store(home, writable=False) as store, pytest.raises(StoreDamaged, match="classes"):
+        store.classes()
 
 
 def test_damage_to_the_log_costs_at_most_the_lessons_in_it(home):
@@ -439,7 +528,7 @@ def test_a_value_changed_on_disk_is_named_by_the_check_and_refused_when_read(hom
     [
         ("DELETE FROM latents WHERE example_id = 4", "example 4 has no latent"),
         ("DELETE FROM examples WHERE id = 4", "latent of example 4 has no example"),
-        ("DELETE FROM memory", "0 revision rows"),
+        ("DELETE FROM memory", "found [] for the memory's revision"),
         ("DELETE FROM classes WHERE id = 1", "refers to a row of classes"),
     ],
 )
@@ -460,22 +549,176 @@ def test_tables_that_are_not_ours_are_named_by_the_check(home, statement):
         assert store.check() == ["structure: the tables are not those of this version"]
 
 
-def test_classes_merged_in_a_circle_are_damage(home):
-    from edgecl.memory.rows import checksum
+def forge(path, *changes):
+    """Change rows as someone would who knows how they are sealed: (table, columns, which)."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for table, columns, which in changes:
+            assert table.change(database, columns, which) > 0
+        seals.renew(database)
 
-    for one, other in ((1, 2), (2, 1)):
-        with contextlib.closing(sqlite3.connect(home / "edgecl.db", isolation_level=None)) as database:
-            (name, by) = database.execute("SELECT name, created_by FROM classes WHERE id = ?", (one,)).fetchone()
-            crc = checksum((one, name, by, other))
-            database.execute("UPDATE classes SET merged_into = ?, crc = ? WHERE id = ?", (other, crc, one))
-    with Store(home) as store, pytest.raises(StoreDamaged, match="circle"):
+
+def vector(*values):
+    return np.array(values, "<f4").tobytes()
+
+
+FORGERIES = {
+    "memory 1": [(MEMORY, {"revision": "x"}), (MEMORY, {"revision": -1})],
+    "class 1": [
+        (CLASSES, {"name": "\x1b[2Jcup"}),
+        (CLASSES, {"name": "../cup"}),
+        (CLASSES, {"name": "cafe\u0301"}),
+        (CLASSES, {"name": ""}),
+        (CLASSES, {"name": b"cup"}),
+    ],
+    "lesson 4": [
+        (LESSONS, {"kind": "sell"}),
+        (LESSONS, {"label": "../cup"}),
+        (LESSONS, {"other_label": None}),
+        (LESSONS, {"other_label": "\x9b31m"}),
+        (LESSONS, {"reasons": "{"}),
+        (LESSONS, {"reasons": "[" * 100_000}),
+        (LESSONS, {"reasons": "[]"}),
+        (LESSONS, {"reasons": '{"blurred":"often"}'}),
+        (LESSONS, {"taken_at": float("inf")}),
+        (LESSONS, {"seen": "many"}),
+        (LESSONS, {"class_id": 99}),
+    ],
+    "example 4": [(EXAMPLES, {"taken_at": float("-inf")})],
+    "latent of example 4": [
+        (LATENTS, {"shape": "9,9,9"}),
+        (LATENTS, {"shape": "x"}),
+        (LATENTS, {"shape": "-1,4,4"}),
+        (LATENTS, {"shape": "4,8,4"}),
+        (LATENTS, {"scale": 0.0}),
+        (LATENTS, {"zero_point": 1000}),
+        (LATENTS, {"trunk": "\x1b[2J"}),
+        (LATENTS, {"trunk": "e" * 64}),
+    ],
+    "embedding of example 4": [
+        (EMBEDDINGS, {"vector": vector(1.0, 2.0)}),
+        (EMBEDDINGS, {"vector": vector(*[np.nan] * 6)}),
+        (EMBEDDINGS, {"vector": bytes(7)}),
+        (EMBEDDINGS, {"vector": b""}),
+    ],
+    "head of tail": [
+        (HEADS, {"header": "{}"}),
+        (HEADS, {"header": '{"arrays":["W"],"header":7}'}),
+        (HEADS, {"arrays": b"no arrays"}),
+        (HEADS, {"revision": "x"}),
+    ],
+    "review frame 2": [
+        (REVIEWS, {"shape": "1,1,1"}),
+        (REVIEWS, {"guess": "\x1b[2J"}),
+        (REVIEWS, {"guess_id": "x"}),
+        (REVIEWS, {"probability": float("inf")}),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("named", "table", "columns"),
+    [(named, table, columns) for named, forged in FORGERIES.items() for table, columns in forged],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_a_backup_of_sealed_nonsense_is_refused_and_the_row_named(home, tmp_path, named, table, columns):
+    with Store(home) as store:
+        store.backup(tmp_path / "forged.db")
+    number = named.rpartition(" ")[2]
+    forge(tmp_path / "forged.db", (table, columns, f"WHERE {table.columns[0]} = {number}" if number.isdigit() else ""))
+    with pytest.raises(StoreDamaged, match=named):
+        restore(tmp_path / "other", tmp_path / "forged.db")
+    assert not (tmp_path / "other" / "edgecl.db").exists()
+
+
+def test_a_shape_in_another_form_is_refused_even_where_all_latents_have_it(home):
+    forge(home / "edgecl.db", (LATENTS, {"shape": "-1,4,4"}, ""))
+    with Store(home, writable=False) as store:
+        assert any("latent of example 4" in line for line in store.check())
+        with pytest.raises(StoreDamaged, match="latent 1 unreadable"):
+            list(store.examples())
+
+
+def test_classes_merged_in_a_circle_are_damage(home):
+    forge(
+        home / "edgecl.db",
+        (CLASSES, {"merged_into": 2}, "WHERE id = 1"),
+        (CLASSES, {"merged_into": 1}, "WHERE id = 2"),
+    )
+    with Store(home) as store:
+        assert any("circle" in line for line in store.check())
+        with pytest.raises(StoreDamaged, match="circle"):
+            store.view(TAIL)
+
+
+def test_embeddings_of_two_lengths_are_not_put_together(home):
+    forge(home / "edgecl.db", (EMBEDDINGS, {"vector": vector(1.0, 2.0)}, "WHERE example_id = 4"))
+    with Store(home, writable=False) as store, pytest.raises(StoreDamaged, match=r"example 4.*2 numbers.*expected 6"):
         store.view(TAIL)
+
+
+NUMBERS = ["SET seq = NULL", "SET seq = 'x'", "SET seq = 1", "SET seq = 9223372036854775807", "SET name = 'q'"]
+
+
+@pytest.mark.parametrize("statement", NUMBERS)
+def test_damaged_numbers_are_refused_before_one_is_given_out_twice(home, statement):
+    change(home, f"UPDATE sqlite_sequence {statement} WHERE name = 'classes'")
+    with Store(home) as store:
+        assert any("numbers" in line for line in store.check())
+        with pytest.raises(StoreDamaged, match="numbers"):
+            teach(store, "new")
+
+
+@pytest.mark.parametrize("statement", NUMBERS)
+def test_forged_numbers_are_refused_before_one_is_given_out_twice(home, tmp_path, statement):
+    with Store(home) as store:
+        store.backup(tmp_path / "forged.db")
+    for path in (home / "edgecl.db", tmp_path / "forged.db"):
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute(f"UPDATE sqlite_sequence {statement} WHERE name = 'classes'")
+        forge(path)
+    with pytest.raises(StoreDamaged, match="given out in classes"):
+        restore(tmp_path / "other", tmp_path / "forged.db")
+    with Store(home) as store, pytest.raises(StoreDamaged, match="given out in classes"):
+        teach(store, "new")
 
 
 def test_changing_a_damaged_row_does_not_make_it_look_sound(home):
     change(home, "UPDATE examples SET taken_at = 0 WHERE id = 4")
     with Store(home) as store, pytest.raises(StoreDamaged, match="example 4"):
         store.correct(4, "mug")
+
+
+# What durability rests on
+
+
+def test_every_connection_that_writes_syncs_each_commit_and_overwrites_what_is_deleted(tmp_path, monkeypatch):
+    facts = set()
+
+    class Noted(sqlite3.Connection):
+        def execute(self, statement, *parameters):
+            if statement in ("COMMIT", "VACUUM"):
+                (_, _, file) = super().execute("PRAGMA database_list").fetchone()
+                pragmas = ("synchronous", "secure_delete", "journal_mode", "foreign_keys")
+                values = tuple(super(Noted, self).execute(f"PRAGMA {name}").fetchone()[0] for name in pragmas)
+                facts.add((Path(file).name, *values))
+            return super().execute(statement, *parameters)
+
+    opened = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda *given, **named: opened(*given, **named, factory=Noted))
+    with Store(tmp_path / "home") as store:
+        teach(store, "cup", seed=1)
+        store.forget("cup")
+        teach(store, "mug", seed=2)
+        store.backup(tmp_path / "monday.db")
+    restore(tmp_path / "home", tmp_path / "monday.db")
+    with Store(tmp_path / "home") as store:
+        store.undo()
+    monkeypatch.undo()
+    full = 2
+    assert facts - {("", *fact[1:]) for fact in facts} == {  # a table in memory is only compared with
+        (".edgecl.db.draft", full, 1, "delete", 1),
+        ("edgecl.db", full, 1, "wal", 1),
+    }
 
 
 # Backup and restore
@@ -549,6 +792,20 @@ def test_a_memory_with_a_log_beside_it_is_restored_with_the_log(home, tmp_path):
             shutil.copy(home / name, tmp_path / "copy" / name)
     restore(tmp_path / "other", tmp_path / "copy" / "edgecl.db")
     assert read(tmp_path / "other") == before
+
+
+def test_a_log_that_lost_its_memory_is_not_carried_over_into_what_is_restored(home, tmp_path):
+    with Store(home) as store:
+        store.backup(tmp_path / "monday.db")
+        monday = content(store)
+        teach(store, "new", 8, seed=9)
+        log = (home / "edgecl.db-wal").read_bytes()
+    (home / "edgecl.db").unlink()
+    (home / "edgecl.db-wal").write_bytes(log)
+    assert restore(home, tmp_path / "monday.db") is None
+    assert not [path for path in home.iterdir() if path.name in ("edgecl.db-wal", "edgecl.db-shm")]
+    assert read(home) == monday
+    assert (home / "edgecl.db.before-restore-1-wal").read_bytes() == log
 
 
 def test_a_damaged_memory_is_put_aside_with_its_log_by_a_restore(home, tmp_path):

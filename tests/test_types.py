@@ -13,8 +13,12 @@ from hypothesis.extra import numpy as arrays
 from edgecl.errors import BackboneMismatch, FrameUnusable, LabelRefused
 from edgecl.types import LABEL_BYTES_MAX, Embedding, Frame, Latent, LinearHead, check_label, softmax
 
-INVISIBLE = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
-visible = st.characters(blacklist_categories=INVISIBLE, blacklist_characters="/\\")
+INVISIBLE = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+# Unicode's list of what is drawn as nothing ("Default_Ignorable_Code_Point") among its letters and marks, and a blank.
+IGNORABLE = "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0" + "".join(
+    map(chr, [*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0)])
+)
+visible = st.characters(blacklist_categories=INVISIBLE, blacklist_characters="/\\" + IGNORABLE)
 numbers = st.floats(-1e6, 1e6, width=32)
 
 
@@ -51,11 +55,46 @@ def test_ordinary_names_are_taken_as_they_are(label):
         "\ud800",  # half of a surrogate pair
         "cup\ue000",  # private use: shows anything
         "cup\U000e0041",  # tag characters
+        "cup\u0378",  # unassigned
+        "cup\uffff",  # never a character
+        "cup\u200d",  # a joint that joins nothing
+        "a\u200db",
+        "\u200d☕",
+        "☕\u200d\u200d☕",
+        "cup\ufe0f",  # coloured text
+        "☕\ufe0f\ufe0f",
+        "1\ufe0f",
+        "\u0301",  # an accent on nothing
     ],
 )
 def test_a_label_that_is_more_than_a_name_is_refused(attack):
     with pytest.raises(LabelRefused):
         check_label(attack)
+
+
+@pytest.mark.parametrize("character", IGNORABLE)
+def test_a_character_that_nobody_sees_is_refused_alone_and_in_a_name(character):
+    for label in (character, f"cup{character}", f"c{character}up"):
+        with pytest.raises(LabelRefused):
+            check_label(label)
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "👨\u200d👩\u200d👧",
+        "👩🏽\u200d💻",
+        "❤\ufe0f\u200d🔥",
+        "🏳\ufe0f\u200d🌈",
+        "🧑\u200d⚕\ufe0f",
+        "🙂\u200d↔\ufe0f",
+        "1\ufe0f\u20e3",
+        "my ☕\ufe0f cup",
+        "🇨🇭",
+    ],
+)
+def test_an_emoji_of_several_characters_is_a_name(label):
+    assert check_label(label) == label
 
 
 def test_white_space_around_a_name_is_taken_away():
@@ -85,7 +124,11 @@ def test_two_ways_to_write_one_name_are_one_label():
     assert check_label("cafe\u0301") == check_label("caf\u00e9") == "caf\u00e9"
 
 
-@given(st.text(visible, min_size=1, max_size=40).filter(str.strip).filter(lambda text: text.strip() not in (".", "..")))
+@given(
+    st.text(visible, min_size=1, max_size=40)
+    .filter(lambda text: any(unicodedata.category(c)[0] in "LNPS" for c in text))
+    .filter(lambda text: text.strip() not in (".", ".."))
+)
 def test_visible_text_is_taken_in_composed_form_and_stays_so(text):
     label = check_label(text)
     assert label == unicodedata.normalize("NFC", text).strip()
@@ -101,6 +144,7 @@ def test_any_text_is_taken_or_refused_and_what_is_taken_is_safe(text):
     assert 0 < len(label.encode("utf-8")) <= LABEL_BYTES_MAX
     assert not set(label) & set("/\\\0\n\r\x1b")
     assert label == label.strip()
+    assert any(unicodedata.category(c)[0] in "LNPS" and c not in IGNORABLE for c in label)
 
 
 @given(arrays.arrays(np.float32, arrays.array_shapes(min_dims=3, max_dims=3, max_side=5), elements=numbers))

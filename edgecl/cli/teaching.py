@@ -108,7 +108,7 @@ def forget(
     terminal = Terminal(as_json)
     place = Home.at(home)
     with place.store(writable=False) as store:
-        kept = store.counts()[store.class_id(label)]
+        kept = store.forgettable(label)
     if not yes:
         if sys.stdin is None or not sys.stdin.isatty():
             raise InputRefused(

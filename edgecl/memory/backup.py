@@ -1,4 +1,4 @@
-"""Checking a memory, copying it while it is in use, and putting a copy back."""
+"""Copying a memory while it is in use, and putting a copy back."""
 
 from __future__ import annotations
 
@@ -9,60 +9,14 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgecl.errors import EdgeclError, InputRefused, StoreDamaged, StoreError
+from edgecl.errors import InputRefused, StoreDamaged, StoreError
 from edgecl.files import exclusive, private_folder, sync_folder
 from edgecl.memory import schema
 from edgecl.memory.database import connect, disk_errors
-from edgecl.memory.rows import TABLES
+from edgecl.memory.inspection import faults
 
 DATABASE = "edgecl.db"
 LOCK = "edgecl.lock"
-
-_ORPHANS = (
-    ("example {} has no latent", "SELECT id FROM examples WHERE id NOT IN (SELECT example_id FROM latents)"),
-    (
-        "latent of example {} has no example",
-        "SELECT example_id FROM latents WHERE example_id NOT IN (SELECT id FROM examples)",
-    ),
-    (
-        "embedding of example {} has no example",
-        "SELECT example_id FROM embeddings WHERE example_id NOT IN (SELECT id FROM examples)",
-    ),
-    (
-        "example {} belongs to a lesson that was undone",
-        "SELECT id FROM examples WHERE lesson_id IN (SELECT id FROM lessons WHERE undone_at IS NOT NULL)",
-    ),
-    (
-        "example {} is displaced by a lesson that was undone",
-        "SELECT id FROM examples WHERE displaced_by IN (SELECT id FROM lessons WHERE undone_at IS NOT NULL)",
-    ),
-    ("the memory has {} revision rows, expected 1", "SELECT n FROM (SELECT count(*) AS n FROM memory) WHERE n != 1"),
-)
-
-
-def faults(database: sqlite3.Connection) -> list[str]:
-    """A line for everything in a memory that is not as it was written; empty for a sound one."""
-    found: list[str] = []
-    try:
-        found += _faults(database)
-    except (sqlite3.Error, UnicodeDecodeError, MemoryError, EdgeclError) as error:
-        found.append(f"could not be read to the end: {error}")
-    return found
-
-
-def _faults(database: sqlite3.Connection) -> Iterator[str]:
-    for (line,) in database.execute("PRAGMA integrity_check"):
-        if line != "ok":
-            yield f"structure: {line}"
-    if schema.shape_of(database) != schema.expected_shape():
-        yield "structure: the tables are not those of this version"
-    for table, row, parent, _ in database.execute("PRAGMA foreign_key_check"):
-        yield f"row {row} of {table} refers to a row of {parent} that is not there"
-    for table in TABLES:
-        yield from table.faults(database)
-    for line, query in _ORPHANS:
-        for (item,) in database.execute(query):
-            yield line.format(item)
 
 
 def back_up(database: sqlite3.Connection, path: Path) -> None:
@@ -145,27 +99,34 @@ def _copy(path: Path, draft: Path) -> None:
 
 
 def _put_aside(target: Path) -> Path | None:
-    """Give the memory at `target` a second name, and take its log away, so that another may take its place."""
-    if not target.exists():
-        return None
-    if _is_sound(target):  # a checkpoint of a damaged one would overwrite what may be left to save in it
+    """Give the memory at `target` a second name, if there is one, and take its log away in any case.
+
+    A log that stayed would be carried over into whatever takes the memory's place.
+    """
+    if target.exists() and _is_sound(target):  # a checkpoint of a damaged one would overwrite what may be left to save
         with contextlib.suppress(sqlite3.Error), contextlib.closing(connect(target, "mode=rw")) as old:
             old.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    number = 1
-    while (kept := target.with_name(f"{target.name}.before-restore-{number}")).exists():
-        number += 1
-    try:
-        os.link(target, kept)
-    except OSError:  # a file system without second names
-        shutil.copyfile(target, kept)
-        _sync(kept)
+    kept = _free_name(target)
+    if target.exists():
+        try:
+            os.link(target, kept)
+        except OSError:  # a file system without second names
+            shutil.copyfile(target, kept)
+            _sync(kept)
     for end in ("-wal", "-shm"):
         beside = target.with_name(target.name + end)
         if end == "-wal" and beside.exists() and beside.stat().st_size:
             beside.replace(kept.with_name(kept.name + end))  # of a damaged memory: the two belong together
         beside.unlink(missing_ok=True)
     sync_folder(target.parent)
-    return kept
+    return kept if kept.exists() else None
+
+
+def _free_name(target: Path) -> Path:
+    number = 1
+    while any(target.parent.glob(f"{target.name}.before-restore-{number}*")):
+        number += 1
+    return target.with_name(f"{target.name}.before-restore-{number}")
 
 
 def _is_sound(path: Path) -> bool:

@@ -8,17 +8,19 @@ import sqlite3
 from edgecl.errors import ClassUnknown, StoreDamaged
 from edgecl.memory.rows import CLASSES
 
+_NUMBERS_END = 2**62  # far from what SQLite can hold, and out of reach by counting
+
 
 def live(database: sqlite3.Connection) -> dict[int, str]:
     """Id → name of the classes that are not merged into another, by rising id."""
-    return {row["id"]: row["name"] for row in CLASSES.read(database, "WHERE merged_into IS NULL ORDER BY id")}
+    # Past the index of live names, in which a damaged page could hide some.
+    rows = CLASSES.read(database, "NOT INDEXED WHERE merged_into IS NULL ORDER BY id")
+    return {row["id"]: row["name"] for row in rows}
 
 
 def named(database: sqlite3.Connection, name: str) -> int | None:
     """Id of the live class called `name`, or None."""
-    for row in CLASSES.read(database, "WHERE name = ? AND merged_into IS NULL", (name,)):
-        return int(row["id"])
-    return None
+    return next((class_id for class_id, known in live(database).items() if known == name), None)
 
 
 def find(database: sqlite3.Connection, name: str) -> int:
@@ -76,17 +78,44 @@ def members(database: sqlite3.Connection, class_id: int) -> list[int]:
     return [member for member, target in counts_as(database).items() if target == class_id]
 
 
-def drop_if_empty(database: sqlite3.Connection, lesson_id: int) -> None:
-    """Remove the class that `lesson_id` created, unless it has examples; merges into it were undone before."""
+def call(database: sqlite3.Connection, class_id: int, name: str) -> None:
+    """Give a class the name that it had before, as a live class of its own.
+
+    Where another live class got that name meanwhile, from a lesson that cannot be undone, the class counts as that
+    one: two classes of one name are one class.
+    """
+    holder = named(database, name)
+    CLASSES.change(
+        database, {"name": name, "merged_into": None if holder == class_id else holder}, "WHERE id = ?", (class_id,)
+    )
+
+
+def drop_if_unused(database: sqlite3.Connection, lesson_id: int) -> None:
+    """Remove the class that `lesson_id` created, unless it has examples or another class counts as it."""
     database.execute(
         """DELETE FROM classes WHERE created_by = ?
-           AND NOT EXISTS (SELECT 1 FROM examples WHERE class_id = classes.id)""",
+           AND NOT EXISTS (SELECT 1 FROM examples WHERE class_id = classes.id)
+           AND NOT EXISTS (SELECT 1 FROM classes AS other WHERE other.merged_into = classes.id)""",
         (lesson_id,),
     )
 
 
+def last_id(database: sqlite3.Connection, table: str) -> int:
+    """The largest number that `table` ever gave out.
+
+    Raises:
+        StoreDamaged: it cannot have been that.
+    """
+    (largest,) = database.execute(f"SELECT ifnull(max(id), 0) FROM {table}").fetchone()  # noqa: S608, our own names
+    given = [seq for (seq,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,))] or [0]
+    if len(given) > 1 or not isinstance(given[0], int) or not largest <= given[0] < _NUMBERS_END:
+        raise StoreDamaged(
+            f"found {given[0]!r:.40} as the last number given out in {table}, expected one from {largest} on; "
+            "put back a backup with: edgecl restore BACKUP"
+        )
+    return given[0]
+
+
 def next_id(database: sqlite3.Connection, table: str) -> int:
     """The number that the next row of `table` gets; larger than every number it ever gave out."""
-    for (given,) in database.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)):
-        return int(given) + 1
-    return 1
+    return last_id(database, table) + 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edgecl.errors import StoreBusy, StoreDamaged, StoreError, StoreUnwritable
 from edgecl.files import sync_folder, unwritable
-from edgecl.memory import schema
+from edgecl.memory import schema, seals
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -110,12 +110,21 @@ class Database:
         self._abandon()
 
     @contextlib.contextmanager
-    def reading(self) -> Iterator[sqlite3.Connection]:
-        """One snapshot of the database: everything read inside belongs together."""
+    def reading(self, verified: bool = True) -> Iterator[sqlite3.Connection]:
+        """One snapshot of the database: everything read inside belongs together.
+
+        Args:
+            verified: whether to compare the seals first; without, damage can be looked at.
+
+        Raises:
+            StoreDamaged: a table does not hold what was written.
+        """
         with disk_errors(self.path):
             connection = self._open()
             connection.execute("BEGIN")
             try:
+                if verified:
+                    seals.verify(connection)
                 yield connection
             finally:
                 if connection.in_transaction:
@@ -124,6 +133,8 @@ class Database:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """One durable transaction: committed when the block ends, rolled back whole when it raises.
+
+        The seals are compared first and renewed at the end, or damage would be made to look sound.
 
         After an error of SQLite the connection is given up and the next use opens a new one: SQLite itself would go
         on after a failed sync as if the disk had kept what it lost.
@@ -136,7 +147,9 @@ class Database:
             connection = self._open()
             try:
                 connection.execute("BEGIN IMMEDIATE")
+                seals.verify(connection)
                 yield connection
+                seals.renew(connection)
                 connection.execute("COMMIT")
             except sqlite3.Error:
                 self._abandon()
@@ -159,11 +172,7 @@ class Database:
 
     def _open_for_writing(self) -> sqlite3.Connection:
         if not self.path.exists():
-            if _size(_wal(self.path)):
-                raise StoreDamaged(
-                    f"found {_wal(self.path).name} but no {self.path.name} in {self.path.parent}, expected both or "
-                    "neither; put the file back, or put back a backup with: edgecl restore BACKUP"
-                )
+            self._refuse_lone_log()
             create(self.path)
         elif not _size(self.path):
             raise StoreDamaged(
@@ -185,6 +194,7 @@ class Database:
 
     def _open_for_reading(self) -> sqlite3.Connection:
         if not self.path.exists():
+            self._refuse_lone_log()
             raise StoreError(
                 f"found no {self.path.name} in {self.path.parent}, expected the memory of a home; "
                 "teach a first class, or choose another folder with --home"
@@ -208,6 +218,13 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _refuse_lone_log(self) -> None:
+        if _size(_wal(self.path)):
+            raise StoreDamaged(
+                f"found {_wal(self.path).name} but no {self.path.name} in {self.path.parent}, expected both or "
+                "neither; put the file back, or put back a backup with: edgecl restore BACKUP"
+            )
 
     def _abandon(self) -> None:
         connection, self._connection = self._connection, None

@@ -19,6 +19,7 @@ from edgecl.memory.rows import (
     number,
     text,
     vector_bytes,
+    vector_of,
 )
 from edgecl.memory.view import MemoryView
 from edgecl.types import Example
@@ -158,7 +159,7 @@ def _vectors(
 ) -> NDArray[np.float32]:
     """Embeddings float32 (N, D) in the order of `ids`, which rise; filled in place, for there may be many."""
     found = np.zeros(len(ids), bool)
-    vectors = np.zeros((0, 0), np.float32)
+    vectors = np.zeros((len(ids), 0), np.float32)
     if known is not None and len(known):
         _, rows, same = np.intersect1d(ids, known.example_ids, return_indices=True)
         vectors = np.empty((len(ids), known.vectors.shape[1]), np.float32)
@@ -166,9 +167,14 @@ def _vectors(
     first = int(ids[~found].min(initial=np.iinfo(np.int64).max))
     live = "example_id IN (SELECT id FROM examples WHERE displaced_by IS NULL)"
     for row in EMBEDDINGS.read(database, f"WHERE tail = ? AND example_id >= ? AND {live}", (tail, first)):
-        vector = np.frombuffer(row["vector"], "<f4")
-        if vectors.shape[1] != len(vector):
+        vector = vector_of(row)
+        if not found.any():
             vectors = np.empty((len(ids), len(vector)), np.float32)
+        elif vectors.shape[1] != len(vector):
+            raise StoreDamaged(
+                f"found the embedding of example {row['example_id']} with {len(vector)} numbers, expected "
+                f"{vectors.shape[1]} as the others by tail {tail[:12]}; put back a backup with: edgecl restore BACKUP"
+            )
         place = int(np.searchsorted(ids, row["example_id"]))
         vectors[place], found[place] = vector, True
     if not found.all():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import InputRefused
+from edgecl.errors import InputRefused, StoreDamaged
 from edgecl.memory.database import Database
 from edgecl.memory.rows import HEADS, from_json, to_json
 
@@ -53,8 +53,8 @@ class FittedHeads:
         """(revision, arrays, header) as `put` got them, or None."""
         with self._database.reading() as database:
             for row in HEADS.read(database, "WHERE tail = ? AND name = ?", (tail, name)):
-                described = from_json(row["header"])
-                return row["revision"], unpack(described["arrays"], row["arrays"]), described["header"]
+                arrays, header = read(row)
+                return row["revision"], arrays, header
         return None
 
 
@@ -70,6 +70,23 @@ def pack(arrays: Mapping[str, NDArray[Any]]) -> bytes:
             raise InputRefused(f"found Python objects in the array {name!r}, expected numbers; convert it first")
         np.lib.format.write_array(buffer, np.asarray(array), allow_pickle=False)
     return buffer.getvalue()
+
+
+def read(row: Mapping[str, Any]) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """(arrays, header) of a row of the table.
+
+    Raises:
+        StoreDamaged: no head; the message has its tail.
+    """
+    try:
+        described = from_json(row["header"])
+        arrays, header = unpack(described["arrays"], row["arrays"]), dict(described["header"])
+    except (ValueError, TypeError, KeyError, EOFError) as error:
+        raise StoreDamaged(
+            f"found the head of tail {row['tail']!r:.40} unreadable ({error!r:.80}), expected what was written; "
+            "put back a backup with: edgecl restore BACKUP"
+        ) from error
+    return arrays, header
 
 
 def unpack(names: Sequence[str], data: bytes) -> dict[str, NDArray[Any]]:

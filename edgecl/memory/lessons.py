@@ -1,7 +1,8 @@
 """What each kind of lesson does to the memory, and how it is undone.
 
-Undo goes from the newest lesson to older ones, so each reversal finds the memory as its lesson left it. A lesson is
-final, and never undone, once it is older than the undoable ones, or once forgetting took away what it was about.
+Undo goes from the newest lesson to older ones, so each reversal finds the memory as its lesson left it, but for what
+final lessons did. A lesson is final, and never undone, once it is older than the undoable ones, or once forgetting took
+away what it was about.
 Every function works inside the caller's transaction.
 """
 
@@ -264,20 +265,20 @@ def undo(database: sqlite3.Connection, at: float) -> int:
 def _undo_teach(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
     database.execute("DELETE FROM examples WHERE lesson_id = ?", (row["id"],))
     EXAMPLES.change(database, {"displaced_by": None}, "WHERE displaced_by = ?", (row["id"],))
-    classes.drop_if_empty(database, row["id"])
+    classes.drop_if_unused(database, row["id"])
 
 
 def _undo_correct(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
     EXAMPLES.change(database, {"class_id": row["other_id"]}, "WHERE id = ?", (row["example_id"],))
-    classes.drop_if_empty(database, row["id"])
+    classes.drop_if_unused(database, row["id"])
 
 
 def _undo_rename(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
-    CLASSES.change(database, {"name": row["other_label"]}, "WHERE id = ?", (row["class_id"],))
+    classes.call(database, row["class_id"], row["other_label"])
 
 
 def _undo_merge(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
-    CLASSES.change(database, {"merged_into": None}, "WHERE id = ?", (row["other_id"],))
+    classes.call(database, row["other_id"], row["other_label"])
 
 
 _REVERSE = {"teach": _undo_teach, "correct": _undo_correct, "rename": _undo_rename, "merge": _undo_merge}

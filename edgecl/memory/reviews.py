@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgecl.errors import ItemUnknown
-from edgecl.memory.classes import next_id
+from edgecl.memory.classes import named, next_id
 from edgecl.memory.database import Database
 from edgecl.memory.rows import REVIEWS, latent_fields, latent_of, number, text
 from edgecl.types import Latent
@@ -69,6 +69,7 @@ class Reviews:
                 *latent_fields(frame.latent),
                 frame.thumbnail,
                 None if frame.guess is None else text(frame.guess),
+                None if frame.guess is None else named(database, frame.guess),
                 number(frame.probability, "probability"),
                 number(frame.unknown_score, "unknown_score"),
                 number(frame.taken_at, "taken_at"),

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.errors import InputRefused, StoreDamaged
+from edgecl.errors import FrameUnusable, InputRefused, StoreDamaged
 from edgecl.types import Latent
 
 Field = int | float | str | bytes | None
@@ -98,14 +98,8 @@ class Table:
             )
         return len(found)
 
-    def faults(self, database: sqlite3.Connection) -> Iterator[str]:
-        """A line for each row that is not what was written."""
-        for *row, crc in database.execute(f"SELECT {', '.join(self.columns)}, crc FROM {self.name}"):  # noqa: S608
-            if crc != checksum(row):
-                yield f"{self.noun} {row[0]!r:.40}: checksum differs"
 
-
-MEMORY = Table("memory", "memory", ("id", "revision"))
+MEMORY = Table("memory", "memory", ("id", "revision", "classes", "lessons", "examples", "reviews", "numbers"))
 CLASSES = Table("classes", "class", ("id", "name", "created_by", "merged_into"))
 LESSONS = Table(
     "lessons",
@@ -147,6 +141,7 @@ REVIEWS = Table(
         "codes",
         "thumbnail",
         "guess",
+        "guess_id",
         "probability",
         "unknown_score",
         "taken_at",
@@ -179,15 +174,38 @@ def latent_fields(latent: Latent) -> tuple[str, float, int, bytes]:
 
 
 def latent_of(row: Mapping[str, Any]) -> Latent:
-    """The latent that `latent_fields` wrote."""
-    shape = tuple(int(n) for n in row["shape"].split(","))
-    codes = np.frombuffer(row["codes"], np.int8).reshape(shape)  # read-only: it lies in the row's own bytes
-    return Latent(codes, row["scale"], row["zero_point"])
+    """The latent that `latent_fields` wrote.
+
+    Raises:
+        StoreDamaged: no latent; the message has the row's number.
+    """
+    try:
+        shape = tuple(int(n) for n in row["shape"].split(","))
+        codes = np.frombuffer(row["codes"], np.int8).reshape(shape)  # read-only: it lies in the row's own bytes
+        latent = Latent(codes, row["scale"], row["zero_point"])
+    except (ValueError, OverflowError, FrameUnusable) as error:
+        raise _unreadable("latent", row, error) from error
+    if latent_fields(latent)[0] != row["shape"]:
+        raise _unreadable("latent", row, f"shape {row['shape']!r:.40}")
+    return latent
 
 
 def vector_bytes(vector: NDArray[np.float32]) -> bytes:
     """float32 (D,) → little-endian bytes, the same on every machine."""
     return vector.astype("<f4").tobytes()
+
+
+def vector_of(row: Mapping[str, Any]) -> NDArray[np.float32]:
+    """The vector float32 (D,) that `vector_bytes` wrote.
+
+    Raises:
+        StoreDamaged: no vector; the message has the example's number.
+    """
+    size = len(row["vector"])
+    vector = np.frombuffer(row["vector"], "<f4") if size and size % 4 == 0 else None
+    if vector is None or not np.isfinite(vector).all():
+        raise _unreadable("embedding of example", row, f"{size} bytes that are no finite numbers")
+    return vector
 
 
 def to_json(value: object) -> str:
@@ -196,5 +214,22 @@ def to_json(value: object) -> str:
 
 
 def from_json(value: str) -> Any:
-    """What `to_json` wrote."""
-    return json.loads(value)
+    """What `to_json` wrote.
+
+    Raises:
+        StoreDamaged: no JSON.
+    """
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise StoreDamaged(
+            f"found {value!r:.40} in the memory, expected JSON; put back a backup with: edgecl restore BACKUP"
+        ) from error
+
+
+def _unreadable(noun: str, row: Mapping[str, Any], why: object) -> StoreDamaged:
+    number = next(iter(row.values()))
+    return StoreDamaged(
+        f"found {noun} {number} unreadable ({why}), expected what was written; "
+        "put back a backup with: edgecl restore BACKUP"
+    )

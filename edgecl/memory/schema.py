@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 
 from edgecl.errors import StoreDamaged, StoreError
-from edgecl.memory.rows import checksum
+from edgecl.memory import seals
+from edgecl.memory.rows import MEMORY, REVIEWS, Table, checksum
 
 APPLICATION_ID = 0x6564676D  # "edgm", so that another program's database is not taken for ours
 
@@ -100,7 +102,40 @@ def _first_tables(database: sqlite3.Connection) -> None:
     database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables,)
+def _seals(database: sqlite3.Connection) -> None:
+    """Version 2: the memory's row seals the tables, and a review frame knows its guess by number.
+
+    Two indexes go: a scan of so small a table costs nothing beside the seal, and a damaged index hides rows as well.
+    """
+    (memory,) = Table("memory", "memory", ("id", "revision")).read(database)
+    before = replace(REVIEWS, columns=tuple(column for column in REVIEWS.columns if column != "guess_id"))
+    for statement in (
+        "DROP INDEX examples_of_lesson",
+        "DROP INDEX examples_of_class",
+        "DROP TABLE memory",
+        """CREATE TABLE memory (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            revision INTEGER NOT NULL,
+            classes INTEGER NOT NULL,
+            lessons INTEGER NOT NULL,
+            examples INTEGER NOT NULL,
+            reviews INTEGER NOT NULL,
+            numbers INTEGER NOT NULL,
+            crc INTEGER NOT NULL)""",
+        "ALTER TABLE reviews ADD COLUMN guess_id INTEGER",
+    ):
+        database.execute(statement)
+    for row in list(before.read(database)):
+        named = "SELECT id FROM classes WHERE name = ? AND merged_into IS NULL"
+        (guess_id,) = database.execute(named, (row["guess"],)).fetchone() or (None,)
+        values = [guess_id if column == "guess_id" else row[column] for column in REVIEWS.columns]
+        database.execute(
+            "UPDATE reviews SET guess_id = ?, crc = ? WHERE id = ?", (guess_id, checksum(values), row["id"])
+        )
+    MEMORY.insert(database, [(*memory.values(), *seals.seals_of(database).values())])
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_first_tables, _seals)
 VERSION = len(MIGRATIONS)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from edgecl.errors import StoreError
 from edgecl.files import exclusive, private_folder
-from edgecl.memory import backup, classes, forgetting, lessons
+from edgecl.memory import backup, classes, forgetting, inspection, lessons
 from edgecl.memory import examples as stored
 from edgecl.memory.database import Database, disk_errors
 from edgecl.memory.fitted import FittedHeads
@@ -227,15 +227,26 @@ class Store:
         with self._changing() as database:
             return lessons.lesson(database, lessons.merge(database, source, target, self._clock()))
 
+    def forgettable(self, name: str) -> int:
+        """Number of live examples that `forget` would delete; 0 where only the history knows the name.
+
+        Raises:
+            ClassUnknown: no class `name`, and none in the history.
+        """
+        with self._database.reading() as database:
+            return forgetting.extent(database, check_label(name))
+
     def forget(self, name: str) -> ForgetProof:
-        """Delete a class for good, with its examples, pictures, review frames and its name in the history.
+        """Delete a class for good, with its examples, pictures, review frames and all its names in the history.
+
+        A name that only the history knows, as of an undone lesson, is deleted there.
 
         Shrinking the file needs as much free disk as the memory takes; without it the bytes are overwritten all the
         same. The proof says what is left: a reader in the middle of something can keep old pages in the log, and then
         `found` is not 0 and `compact` has to be called once more.
 
         Raises:
-            ClassUnknown: no class `name`.
+            ClassUnknown: no class `name`, and none in the history.
         """
         label = check_label(name)
         with self._changing() as database:
@@ -276,8 +287,8 @@ class Store:
 
     def check(self) -> list[str]:
         """A line for every fault: structure, checksums, rows that refer to nothing. Empty for a sound memory."""
-        with self._database.reading() as database:
-            return backup.faults(database)
+        with self._database.reading(verified=False) as database:
+            return inspection.faults(database)
 
     def backup(self, path: Path) -> None:
         """Copy the memory into the new file `path`, checked and synced, while it is in use.
