@@ -386,6 +386,25 @@ def test_pictures_to_calibrate_on_come_from_a_folder(tmp_path: Path) -> None:
         list(pictures_in(tmp_path))
 
 
+def test_pictures_to_calibrate_on_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("missing", "file"):
+        with pytest.raises(InputRefused, match=rf"found no folder .*{name}, expected one with pictures"):
+            pictures_in(tmp_path / name)
+    with pytest.raises(InputRefused, match="found no images in"):
+        pictures_in(tmp_path)
+
+
+def test_the_folder_that_it_runs_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = saved(classifier(), tmp_path / "tiny.onnx")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputRefused, match="name a new one"):
+        export(name, Path())
+    export(name, Path("new"), precisions=("fp32",))
+    assert (tmp_path / "here" / "new" / "manifest.json").is_file()
+
+
 def test_only_what_was_asked_for_is_written(tmp_path: Path) -> None:
     told: list[str] = []
     name = saved(classifier(), tmp_path / "tiny.onnx")
