@@ -46,7 +46,7 @@ def golden(backbone_folder: Path) -> dict[str, NDArray[Any]]:
 def small_views(golden: dict[str, NDArray[Any]]) -> parity.Views:
     """The golden pictures again as 16 things seen twice."""
     pictures = golden["pictures"]
-    return parity.Views(pictures[:8], pictures, np.arange(16).repeat(2))
+    return parity.Views((), pictures[:8], pictures, np.arange(16).repeat(2))
 
 
 def test_the_folder_holds_what_the_manifest_says(backbone_folder: Path) -> None:

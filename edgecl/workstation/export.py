@@ -157,7 +157,8 @@ def _report(
 
 
 def _golden(views: parity.Views, found: Mapping[Precision, parity.Answers], precisions: Sequence[Precision]) -> bytes:
-    arrays: dict[str, NDArray[Any]] = {"pictures": views.golden}
+    arrays: dict[str, NDArray[Any]] = {f"raw.{k}": raw for k, raw in enumerate(views.raws)}
+    arrays["pictures"] = views.golden
     for precision in precisions:
         arrays[f"{precision}.latents"] = found[precision].latents
         arrays[f"{precision}.embeddings"] = found[precision].golden

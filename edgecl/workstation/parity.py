@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
@@ -57,11 +58,13 @@ class Views:
     """Pictures that nothing was calibrated on, prepared for the trunk.
 
     Attributes:
-        golden: uint8 (32, S, S, 3), of all photographs.
+        raws: pictures uint8 (H, W, 3) BGR before they were prepared, smaller and larger than S, lying and standing.
+        golden: uint8 (32, S, S, 3), of all photographs; the first ones are `raws`, prepared.
         things: uint8 (things · 12, S, S, 3), twelve moments of each colour photograph in turn.
         thing: int (things · 12,), which photograph.
     """
 
+    raws: tuple[NDArray[np.uint8], ...]
     golden: NDArray[np.uint8]
     things: NDArray[np.uint8]
     thing: NDArray[np.int64]
@@ -77,8 +80,15 @@ class Views:
         coloured = [photo for photo in photos if (photo[..., 0] != photo[..., 2]).any()]
         poses = [pose(VIEWS_SEED, _STEP_S * moment) for moment in range(MOMENTS)]
         things = [preprocess(view(photo, at), spec) for photo in coloured for at in poses]
-        golden = [preprocess(frame, spec) for frame in calibration_frames(GOLDEN, GOLDEN_SEED)]
-        return cls(np.stack(golden), np.stack(things), np.arange(len(coloured)).repeat(MOMENTS))
+        frames = list(calibration_frames(GOLDEN, GOLDEN_SEED))
+        sizes = ((160, 120), (121, 161), (3 * spec.size // 2 + 1, 6 * spec.size // 5))  # px, width and height
+        raws = tuple(_shrunk(frame, size) for frame, size in zip(frames, sizes, strict=False))
+        golden = [preprocess(frame, spec) for frame in (*raws, *frames[len(raws) :])]
+        return cls(raws, np.stack(golden), np.stack(things), np.arange(len(coloured)).repeat(MOMENTS))
+
+
+def _shrunk(frame: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 @dataclass(frozen=True)
