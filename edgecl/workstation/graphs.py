@@ -33,7 +33,7 @@ def read_graph(data: bytes, path: Path) -> ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
-        raise _no_model(path, f"{len(data):,} bytes that are none") from error
+        raise _no_model(path, f"{len(data):,} bytes that are no model") from error
     if not model.graph.node:
         raise _no_model(path, f"{len(data):,} bytes without a graph")
     if outside := [tensor.name for tensor in _tensors(model.graph) if tensor.data_location == TensorProto.EXTERNAL]:
@@ -44,12 +44,12 @@ def read_graph(data: bytes, path: Path) -> ModelProto:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise _no_model(path, f"one against the standard ({str(error).splitlines()[0][:200]})") from error
+        raise _no_model(path, f"a graph against the standard ({str(error).splitlines()[0][:200]})") from error
     return model
 
 
 def _no_model(path: Path, found: str) -> BackboneDamaged:
-    return BackboneDamaged(f"expected an ONNX model in {path}, found {found}; check the path or export it again")
+    return BackboneDamaged(f"found {found} in {path}, expected an ONNX model; check the path or export it again")
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
