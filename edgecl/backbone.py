@@ -71,8 +71,11 @@ class Backbone:
         self.provider: str = self._trunk.get_providers()[0]
         self.trunk_digest = graphs.trunk.sha256
         self.tail_digest = graphs.tail.sha256
-        _check_shape(self._trunk.get_outputs()[0], self.manifest.latent_shape, folder)
-        _check_shape(self._tail.get_outputs()[0], (self.manifest.dimension,), folder)
+        size, latent = self.manifest.input.size, (self.manifest.latent_shape, "float" if self._code is None else "int8")
+        _check(self._trunk.get_inputs()[0], (size, size, 3), "uint8", folder)
+        _check(self._trunk.get_outputs()[0], *latent, folder)
+        _check(self._tail.get_inputs()[0], *latent, folder)
+        _check(self._tail.get_outputs()[0], (self.manifest.dimension,), "float", folder)
 
     @property
     def dimension(self) -> int:
@@ -153,9 +156,10 @@ class Backbone:
             )
 
 
-def _check_shape(output: Any, expected: tuple[int, ...], folder: Path) -> None:
-    if tuple(output.shape[1:]) != expected:
+def _check(port: Any, shape: tuple[int, ...], kind: str, folder: Path) -> None:
+    """Hold a graph's input or output against the manifest."""
+    if tuple(port.shape[1:]) != shape or port.type != f"tensor({kind})":
         raise BackboneDamaged(
-            f"found a graph in {folder} with output {output.shape[1:]}, its manifest declares {list(expected)}; "
-            "export the backbone again"
+            f"found a graph in {folder} with {port.name} of shape {port.shape[1:]} and type {port.type}, its manifest "
+            f"declares {list(shape)} and tensor({kind}); export the backbone again"
         )

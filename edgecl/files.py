@@ -6,7 +6,8 @@ import contextlib
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edgecl.errors import StoreBusy, StoreUnwritable
@@ -34,17 +35,43 @@ def write_durably(path: Path, data: bytes) -> None:
     """
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_and_sync(draft, data)
         draft.replace(path)
         sync_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             draft.unlink(missing_ok=True)
         raise unwritable(path, error) from error
+
+
+def folder_durably(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `folder`, which must not exist or be empty, with `files` by name: there whole, or not there at all.
+
+    What an attempt that was cut off has left behind is removed; two processes must not make the same folder at once.
+
+    Raises:
+        StoreUnwritable: the disk refused; `folder` is as it was.
+    """
+    draft = folder.with_name(f".{folder.name}.draft")
+    try:
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(mode=0o700)
+        for name, data in files.items():
+            _write_and_sync(draft / name, data)
+        sync_folder(draft)
+        draft.replace(folder)
+        sync_folder(folder.parent)
+    except OSError as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        raise unwritable(folder, error) from error
+
+
+def _write_and_sync(path: Path, data: bytes) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def link_durably(link: Path, target: str) -> None:
@@ -89,11 +116,15 @@ def private_folder(folder: Path) -> Path:
 
 
 @contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
+def exclusive(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` for this process. The system drops the lock when the process ends, however it ends.
 
+    Args:
+        path: its folder must exist.
+        wait: until whoever holds it lets go, for what takes moments.
+
     Raises:
-        StoreBusy: another process holds it.
+        StoreBusy: another process holds it, and we do not wait.
         StoreUnwritable: the lock file cannot be made.
     """
     try:
@@ -102,7 +133,7 @@ def exclusive(path: Path) -> Iterator[None]:
         raise unwritable(path, error) from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise StoreBusy(

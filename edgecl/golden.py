@@ -1,4 +1,4 @@
-"""Does the runtime on this machine answer as the one that exported the backbone did?"""
+"""Are pictures prepared and answered on this machine as on the one that exported the backbone?"""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from edgecl.errors import BackboneDamaged
 from edgecl.manifest import Precision, read_verified
 
 MAX_ABS = 1e-4  # fp32: the order of sums differs from processor to processor
+PIXELS_MAX = 1  # grey levels: an exact half may be rounded to either side
 COSINE = 0.999  # int8: so does rounding, and one code more or less is carried on
 
 
@@ -27,6 +28,7 @@ class GoldenResult:
     Attributes:
         precision: 'int8' or 'fp32'.
         pictures: how many were compared.
+        pixel_max_abs: grey levels, largest difference between prepared pictures.
         max_abs: largest difference between embeddings.
         cosine_min: smallest cosine between a picture's embedding and the expected one.
         latents_equal: share of the latents' values that are the same bit by bit.
@@ -34,19 +36,27 @@ class GoldenResult:
 
     precision: Precision
     pictures: int
+    pixel_max_abs: int
     max_abs: float
     cosine_min: float
     latents_equal: float
 
 
 def check_golden(backbone: Backbone, folder: Path) -> GoldenResult:
-    """Run the golden pictures in `folder` through `backbone`.
+    """Prepare the raw pictures of the golden file in `folder`, and run all golden pictures through `backbone`.
 
     Raises:
         BackboneDamaged: the golden file is not whole, or the answers differ by more than rounding explains.
     """
-    values = _read(folder, backbone)
-    pictures, latents, expected = values
+    raws, pictures, latents, expected = _read(folder, backbone)
+    prepared = np.stack([backbone.prepare(raw) for raw in raws])
+    pixels = int(np.abs(prepared.astype(np.int16) - pictures[: len(raws)]).max())
+    if pixels > PIXELS_MAX:
+        raise BackboneDamaged(
+            f"on this machine pictures are not prepared as the backbone in {folder} expects: found pixels that differ "
+            f"by {pixels} grey levels, expected at most {PIXELS_MAX}; its manifest was edited, or OpenCV answers "
+            "otherwise: export the backbone again, or use another version of OpenCV"
+        )
     activations, vectors = [], []
     for start in range(0, len(pictures), BATCH):
         activations.append(backbone.activations(pictures[start : start + BATCH]))
@@ -56,6 +66,7 @@ def check_golden(backbone: Backbone, folder: Path) -> GoldenResult:
     result = GoldenResult(
         precision=backbone.precision,
         pictures=len(pictures),
+        pixel_max_abs=pixels,
         max_abs=float(np.abs(found - expected).max()),
         cosine_min=float(((found * expected).sum(axis=1) / lengths).min()),
         latents_equal=float((codes == latents).mean()),
@@ -75,14 +86,21 @@ def _differs(found: str, expected: str, precision: Precision, folder: Path) -> B
     )
 
 
-def _read(folder: Path, backbone: Backbone) -> tuple[NDArray[np.uint8], NDArray[Any], NDArray[np.float32]]:
-    """Pictures (N, S, S, 3), latents (N, C, h, w) and embeddings (N, D) as the exporting machine saw them."""
+def _read(
+    folder: Path, backbone: Backbone
+) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8], NDArray[Any], NDArray[np.float32]]:
+    """What the exporting machine saw.
+
+    Raw pictures (H, W, 3) BGR; prepared ones (N, S, S, 3), those of the raw ones first; latents (N, C, h, w);
+    embeddings (N, D).
+    """
     manifest = backbone.manifest
     data = read_verified(folder, manifest.golden)
     keys = ("pictures", f"{backbone.precision}.latents", f"{backbone.precision}.embeddings")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             pictures, latents, embeddings = (file[key] for key in keys)
+            raws = [file[f"raw.{k}"] for k in range(sum(name.startswith("raw.") for name in file.files))]
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
         raise BackboneDamaged(
             f"could not read {folder / manifest.golden.file}: {error}; export the backbone again"
@@ -95,4 +113,14 @@ def _read(folder: Path, backbone: Backbone) -> tuple[NDArray[np.uint8], NDArray[
             f"found golden arrays of shapes {found}, expected {expected} with at least one picture; "
             "export the backbone again"
         )
-    return pictures, latents, embeddings
+    shapes = [raw.shape for raw in raws if raw.dtype == np.uint8]
+    if not 0 < len(raws) <= n or len(shapes) < len(raws) or not all(_is_colour(shape) for shape in shapes):
+        raise BackboneDamaged(
+            f"found {len(raws)} raw golden pictures of shapes {[raw.shape for raw in raws]}, expected 1 to {n} of "
+            "bytes (height, width, 3); export the backbone again"
+        )
+    return raws, pictures, latents, embeddings
+
+
+def _is_colour(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 and shape[2] == 3 and 0 not in shape

@@ -190,6 +190,20 @@ def test_a_graph_of_another_shape_than_declared_is_found(copied: Path) -> None:
         loaded(copied)
 
 
+@pytest.mark.parametrize("key", ["size", "latent"])
+def test_a_graph_that_takes_other_inputs_than_declared_is_found(copied: Path, key: str) -> None:
+    values = json.loads((copied / MANIFEST_FILE).read_bytes())
+    if key == "size":
+        rewrite(copied, {"input": values["input"] | {"size": 96}})
+        reason = r"image of shape \[224, 224, 3\] .*declares \[96, 96, 3\] and tensor\(uint8\)"
+    else:
+        values["graphs"]["int8"]["latent"] = None
+        rewrite(copied, {"graphs": values["graphs"]})
+        reason = r"type tensor\(int8\), its manifest declares .*tensor\(float\)"
+    with pytest.raises(BackboneDamaged, match=reason):
+        loaded(copied)
+
+
 def test_an_empty_folder_holds_no_backbone(tmp_path: Path) -> None:
     with pytest.raises(BackboneMissing, match="edgecl export"):
         loaded(tmp_path)
@@ -220,6 +234,48 @@ def test_the_golden_pictures_are_answered(backbone_folder: Path, precision: Prec
     result = check_golden(loaded(backbone_folder, precision), backbone_folder)
     assert result.pictures >= 32
     assert result.cosine_min > 0.9999
+
+
+def test_golden_pictures_are_prepared_anew_from_raw_ones_of_different_sizes(backbone_folder: Path) -> None:
+    with np.load(backbone_folder / "golden.npz", allow_pickle=False) as file:
+        raws = [file[name] for name in file.files if name.startswith("raw.")]
+        pictures = file["pictures"]
+    assert sorted(raw.shape[:2] for raw in raws) == [(120, 160), (161, 121), (268, 337)]
+    for raw, picture in zip(raws, pictures[:3], strict=True):
+        assert np.array_equal(picture, preprocess(raw, SPEC))
+
+
+@pytest.mark.parametrize("crop", [0.3, 0.93])
+def test_a_crop_that_was_edited_is_found(copied: Path, crop: float) -> None:
+    spec = json.loads((copied / MANIFEST_FILE).read_bytes())["input"]
+    rewrite(copied, {"input": spec | {"crop": crop}})
+    with pytest.raises(BackboneDamaged, match=r"not prepared as .*found pixels that differ by \d+ grey levels"):
+        check_golden(loaded(copied), copied)
+
+
+def test_colours_in_another_order_are_found(backbone_folder: Path) -> None:
+    backbone = loaded(backbone_folder)
+    backbone.prepare = lambda image: preprocess(image, SPEC)[..., ::-1]  # type: ignore[method-assign]
+    with pytest.raises(BackboneDamaged, match="not prepared as"):
+        check_golden(backbone, backbone_folder)
+
+
+@pytest.mark.parametrize("raws", [[], [np.zeros((4, 4), np.uint8)], [np.zeros((4, 4, 3), np.float32)]])
+def test_a_golden_file_without_raw_pictures_is_refused(copied: Path, raws: list[np.ndarray]) -> None:
+    with np.load(copied / "golden.npz", allow_pickle=False) as file:
+        arrays = {name: array for name, array in file.items() if not name.startswith("raw.")}
+    replace_golden(copied, archive(arrays | {f"raw.{k}": raw for k, raw in enumerate(raws)}))
+    with pytest.raises(BackboneDamaged, match="raw golden pictures"):
+        check_golden(loaded(copied), copied)
+
+
+def test_an_fp32_embedding_that_is_a_little_off_is_refused(copied: Path) -> None:
+    with np.load(copied / "golden.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    arrays["fp32.embeddings"][3, 5] += 2e-4
+    replace_golden(copied, archive(arrays))
+    with pytest.raises(BackboneDamaged, match=r"found embeddings up to 0\.0002 away, expected at most 0\.0001"):
+        check_golden(loaded(copied, "fp32"), copied)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from onnx.reference import ReferenceEvaluator
 from edgecl.cameras.sample import calibration_frames
 from edgecl.errors import BackboneDamaged, BackboneMissing, ExportRefused, ImageRefused, InputRefused
 from edgecl.files import sha256
-from edgecl.manifest import LatentCode, read_manifest
+from edgecl.manifest import LatentCode, Precision, read_manifest
 from edgecl.runtime import run
 from edgecl.workstation import graphs, parity, quantize
 from edgecl.workstation.classifier import IMAGENET_MEAN, IMAGENET_STD, Reading, classifier_origin
@@ -26,7 +28,7 @@ from edgecl.workstation.export import archive, export, pictures_in
 
 
 def graph(folder: Path, part: str, precision: str) -> onnx.ModelProto:
-    return graphs.read_graph((folder / f"{part}.{precision}.onnx").read_bytes())
+    return onnx.load(folder / f"{part}.{precision}.onnx")
 
 
 def answered(folder: Path, precision: str, pictures: NDArray[np.uint8]) -> NDArray[Any]:
@@ -44,7 +46,7 @@ def golden(backbone_folder: Path) -> dict[str, NDArray[Any]]:
 def small_views(golden: dict[str, NDArray[Any]]) -> parity.Views:
     """The golden pictures again as 16 things seen twice."""
     pictures = golden["pictures"]
-    return parity.Views(pictures[:8], pictures, np.arange(16).repeat(2))
+    return parity.Views((), pictures[:8], pictures, np.arange(16).repeat(2))
 
 
 def test_the_folder_holds_what_the_manifest_says(backbone_folder: Path) -> None:
@@ -100,14 +102,28 @@ def test_the_parity_report_has_a_figure_for_every_limit(backbone_folder: Path) -
         assert report[precision]["trunk_ms"] > 0
 
 
-def test_tail_after_trunk_is_the_undivided_int8_network_bit_by_bit(
-    backbone_folder: Path, golden: dict[str, NDArray[Any]]
-) -> None:
+def test_the_joined_network_takes_pictures_and_gives_embeddings(backbone_folder: Path) -> None:
     trunk, tail = ((backbone_folder / f"{part}.int8.onnx").read_bytes() for part in ("trunk", "tail"))
     whole = graphs.session(graphs.unsplit(trunk, tail))
-    pictures = golden["pictures"]
     assert [value.name for value in (*whole.get_inputs(), *whole.get_outputs())] == ["image", "embedding"]
-    assert np.array_equal(run(whole, pictures), answered(backbone_folder, "int8", pictures))
+
+
+def test_the_boundary_changes_no_number(backbone_folder: Path, golden: dict[str, NDArray[Any]]) -> None:
+    trunk, tail = ((backbone_folder / f"{part}.int8.onnx").read_bytes() for part in ("trunk", "tail"))
+    joined = onnx.load_from_string(graphs.unsplit(trunk, tail))
+    end, start = (node for node in joined.graph.node if any("boundary_scale" in name for name in node.input))
+    assert (end.op_type, start.op_type) == ("QuantizeLinear", "DequantizeLinear")
+    before = next(node for node in joined.graph.node if end.input[0] in node.output)
+    values = graphs.constants(joined.graph)
+    scale, zero_point = (values[name].item() for name in before.input[1:])
+    assert before.op_type == "DequantizeLinear"
+    assert (scale, zero_point - 128) == tuple(values[name].item() for name in start.input[1:])
+    for node in joined.graph.node:  # the network as it would be if it had not been cut
+        node.input[:] = [end.input[0] if name == start.output[0] else name for name in node.input]
+    joined.graph.node.remove(end)
+    joined.graph.node.remove(start)
+    pictures = golden["pictures"]
+    assert np.array_equal(run(graphs.session(joined), pictures), answered(backbone_folder, "int8", pictures))
 
 
 def test_trunk_and_tail_share_the_code_of_the_latent(backbone_folder: Path) -> None:
@@ -199,12 +215,31 @@ def test_a_tail_that_reads_another_code_is_refused(
         parity.check("int8", parity.compare(original, wrong, small_views))
 
 
-@pytest.mark.parametrize("figure", ["cosine_mean", "cosine_min", "class_agreement", "top1_agreement"])
-def test_a_figure_that_is_no_number_is_refused(figure: str) -> None:
-    figures = dict.fromkeys(("cosine_mean", "cosine_min", "class_agreement", "top1_agreement"), 1.0)
-    parity.check("int8", figures)
-    with pytest.raises(ExportRefused, match=f"found {figure} nan"):
-        parity.check("int8", figures | {figure: float("nan")})
+LIMITED = [(precision, limit) for precision, limits in parity.LIMITS.items() for limit in limits]
+
+
+@pytest.mark.parametrize(("precision", "limit"), LIMITED, ids=lambda value: getattr(value, "figure", value))
+def test_each_figure_is_held_to_its_limit_and_must_be_a_number(precision: Precision, limit: parity.Limit) -> None:
+    figures = {"max_abs": 0.0, "cosine_mean": 1.0, "cosine_min": 1.0, "class_agreement": 1.0, "top1_agreement": 1.0}
+    parity.check(precision, figures)
+    beyond = limit.least - 1e-3 if limit.most is None else limit.most + 1e-3
+    for value in (beyond, float("nan")):
+        with pytest.raises(ExportRefused, match=rf"the {precision} graphs .*found {limit.figure} {value:.4g}, exp"):
+            parity.check(precision, figures | {limit.figure: value})
+
+
+def test_what_fp32_and_int8_are_held_to() -> None:
+    assert {(precision, limit.figure) for precision, limit in LIMITED} == {
+        *(("fp32", figure) for figure in ("max_abs", "cosine_min", "class_agreement", "top1_agreement")),
+        *(("int8", figure) for figure in ("cosine_mean", "cosine_min", "class_agreement", "top1_agreement")),
+    }
+
+
+def test_an_embedding_of_length_0_has_no_cosine(golden: dict[str, NDArray[Any]], small_views: parity.Views) -> None:
+    rows = golden["fp32.embeddings"]
+    original = parity.Original(rows[:8], rows, rows)
+    zero = parity.Answers(golden["fp32.latents"], 0 * rows[:8], 0 * rows, rows)
+    assert np.isnan(parity.compare(original, zero, small_views)["cosine_min"])
 
 
 def test_spread_is_the_trace_of_the_covariance_within_things() -> None:
@@ -221,6 +256,52 @@ def test_an_archive_is_read_by_numpy_and_holds_no_time(tmp_path: Path) -> None:
     with np.load(tmp_path / "a.npz", allow_pickle=False) as file:
         assert all(np.array_equal(file[name], array) for name, array in arrays.items())
     assert b"\x00\x00\x21\x00" in data[:40]  # 1 January 1980
+
+
+# What is refused
+
+
+@pytest.fixture
+def wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Lets `export` find an origin with another trunk or tail than its network's, and gives the name to call it by."""
+
+    def found(**parts: onnx.ModelProto) -> str:
+        name = saved(classifier(), tmp_path / "tiny.onnx")
+        origin = replace(classifier_origin(tmp_path / "tiny.onnx"), **parts)
+        monkeypatch.setattr("edgecl.workstation.export.classifier_origin", lambda path, reading: origin)
+        return name
+
+    return found
+
+
+@pytest.mark.parametrize("precisions", [("fp32",), ("int8",), ("fp32", "int8")])
+def test_a_trunk_that_swaps_colours_is_refused(
+    tmp_path: Path, wrong: Callable[..., str], precisions: tuple[Precision, ...]
+) -> None:
+    model = classifier()
+    weights = next(tensor for tensor in model.graph.initializer if tensor.name == "w0")
+    weights.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(weights)[:, ::-1].copy(), "w0"))
+    saved(model, tmp_path / "swapped.onnx")
+    name = wrong(trunk=classifier_origin(tmp_path / "swapped.onnx").trunk)
+    with pytest.raises(ExportRefused, match=r"found max_abs 0\.\d+, expected at most 0.0001"):
+        export(name, tmp_path / "out", precisions=precisions)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_tail_that_takes_no_root_is_refused(tmp_path: Path, wrong: Callable[..., str]) -> None:
+    saved(classifier(), tmp_path / "tiny.onnx")
+    tail = classifier_origin(tmp_path / "tiny.onnx").tail
+    next(node for node in tail.graph.node if node.op_type == "Sqrt").op_type = "Identity"
+    with pytest.raises(ExportRefused, match=r"found max_abs 0\.\d+, expected at most 0.0001"):
+        export(wrong(tail=tail), tmp_path / "out", precisions=("fp32",))
+
+
+def test_int8_that_was_calibrated_on_nothing_but_black_is_refused(tmp_path: Path) -> None:
+    name = saved(classifier(), tmp_path / "tiny.onnx")
+    black = [np.zeros((SIDE, SIDE, 3), np.uint8)] * 16
+    with pytest.raises(ExportRefused, match=r"the int8 graphs .*found cosine_\w+ 0\.\d+, expected at least"):
+        export(name, tmp_path / "out", black, ("int8",))
+    assert not (tmp_path / "out").exists()
 
 
 # onnx:FILE
@@ -308,7 +389,7 @@ def test_a_constant_that_names_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("data", [b"", b"no model", b"\x08\x07" * 50])
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "tiny.onnx").write_bytes(data)
-    with pytest.raises(BackboneDamaged):
+    with pytest.raises(BackboneDamaged, match=rf"found {len(data)} bytes .*tiny\.onnx, expected an ONNX model; "):
         export(f"onnx:{tmp_path / 'tiny.onnx'}", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -320,6 +401,7 @@ def test_a_missing_file_is_missing(tmp_path: Path) -> None:
 
 def test_a_classifier_that_cannot_be_used_is_refused_with_a_reason(tmp_path: Path) -> None:
     foreign, two, flat, no_product = (classifier() for _ in range(4))
+    fours, dead = classifier(batch=4), classifier(gain=0)
     foreign.graph.node[2].domain = "com.microsoft"
     foreign.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     two.graph.input.append(helper.make_tensor_value_info("mask", TensorProto.FLOAT, [1]))
@@ -331,10 +413,12 @@ def test_a_classifier_that_cannot_be_used_is_refused_with_a_reason(tmp_path: Pat
         "expected one picture": two,
         "square picture": flat,
         "Gemm or MatMul": no_product,
+        "4 pictures at once, expected any number": fours,
+        "the same features for two different pictures": dead,
     }
     for reason, model in reasons.items():
         saved(model, tmp_path / "tiny.onnx")
-        with pytest.raises(ExportRefused, match=reason):
+        with pytest.raises(ExportRefused, match=rf"tiny\.onnx cannot be a backbone: found .*{reason}.*; "):
             classifier_origin(tmp_path / "tiny.onnx")
 
 
@@ -386,6 +470,25 @@ def test_pictures_to_calibrate_on_come_from_a_folder(tmp_path: Path) -> None:
         list(pictures_in(tmp_path))
 
 
+def test_pictures_to_calibrate_on_are_looked_for_before_anything_is_done(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for name in ("missing", "file"):
+        with pytest.raises(InputRefused, match=rf"found no folder .*{name}, expected one with pictures"):
+            pictures_in(tmp_path / name)
+    with pytest.raises(InputRefused, match="found no images in"):
+        pictures_in(tmp_path)
+
+
+def test_the_folder_that_it_runs_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = saved(classifier(), tmp_path / "tiny.onnx")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputRefused, match="name a new one"):
+        export(name, Path())
+    export(name, Path("new"), precisions=("fp32",))
+    assert (tmp_path / "here" / "new" / "manifest.json").is_file()
+
+
 def test_only_what_was_asked_for_is_written(tmp_path: Path) -> None:
     told: list[str] = []
     name = saved(classifier(), tmp_path / "tiny.onnx")
@@ -427,6 +530,37 @@ def test_the_device_side_imports_neither_torch_nor_onnx() -> None:
         "assert not {'torch', 'onnx'} & set(sys.modules), 'imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("biases", [True, False])
+def test_convolutions_that_share_weight_and_bias_are_corrected_each_for_its_own_input(biases: bool) -> None:
+    rng = np.random.default_rng(0)
+    weight, bias = rng.normal(size=(8, 8)).astype(np.float32), rng.normal(size=8).astype(np.float32)
+    constants = {"w": weight[:, :, None, None]} | ({"b": bias} if biases else {})
+    nodes = [
+        helper.make_node("Conv", ["x", *constants], ["first"]),
+        helper.make_node("Relu", ["first"], ["between"]),
+        helper.make_node("Conv", ["between", *constants], ["second"]),
+    ]
+    place = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 8, 5, 5])
+    end = helper.make_tensor_value_info("second", TensorProto.FLOAT, ["N", 8, 5, 5])
+    tensors = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "shared", [place], [end], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    data = rng.normal(size=(20, 8, 5, 5)).astype(np.float32)
+
+    corrected = quantize._corrected(model, data)
+
+    onnx.checker.check_model(corrected)
+    values, offset = graphs.constants(corrected.graph), bias if biases else 0
+    scale = np.abs(weight).max(axis=1, keepdims=True) / 127
+    rounded = np.rint(weight / scale) * scale
+    rows = data.transpose(0, 2, 3, 1).reshape(-1, 8)
+    for node in (corrected.graph.node[0], corrected.graph.node[2]):
+        real, coded = rows @ weight.T + offset, rows @ rounded.T + values[node.input[2]]
+        np.testing.assert_allclose(coded.mean(axis=0), real.mean(axis=0), atol=1e-5)
+        assert np.abs((rows @ rounded.T + offset).mean(axis=0) - real.mean(axis=0)).max() > 1e-4
+        rows = np.maximum(real, 0)
 
 
 def test_a_code_spans_what_it_was_measured_on() -> None:

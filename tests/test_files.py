@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from edgecl.errors import StoreBusy, StoreUnwritable
-from edgecl.files import exclusive, link_durably, private_folder, sha256, sync_folder, write_durably
+from edgecl.files import exclusive, folder_durably, link_durably, private_folder, sha256, sync_folder, write_durably
 
 
 def run_limited(limit: int, script: str, *arguments: object) -> str:
@@ -22,7 +22,7 @@ def run_limited(limit: int, script: str, *arguments: object) -> str:
         import resource, signal, sys
         from pathlib import Path
         from edgecl.errors import StoreUnwritable
-        from edgecl.files import link_durably, write_durably
+        from edgecl.files import folder_durably, link_durably, write_durably
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         free, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, most))
@@ -75,6 +75,51 @@ def test_what_was_written_is_there_whole(tmp_path):
 def test_what_was_written_is_its_owners_alone(tmp_path):
     write_durably(tmp_path / "a", b"secret")
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o600
+
+
+def test_a_folder_appears_with_all_its_files_and_is_its_owners_alone(tmp_path):
+    folder_durably(tmp_path / "out", {"a": b"1", "b": b"2"})
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == {"a": b"1", "b": b"2"}
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o700
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_a_folder_that_holds_something_is_not_replaced(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_bytes(b"keep")
+    with pytest.raises(StoreUnwritable, match="out"):
+        folder_durably(tmp_path / "out", {"a": b"1"})
+    assert names_in(tmp_path / "out") == ["mine"]
+    assert names_in(tmp_path) == ["out"]
+
+
+def test_a_full_disk_leaves_nothing_of_a_folder(tmp_path):
+    script = "folder_durably(Path(sys.argv[1]), {'a': b'1', 'b': bytes(100)})"
+    assert str(tmp_path / "out") in run_limited(50, script, tmp_path / "out")
+    assert names_in(tmp_path) == []
+
+
+def test_a_kill_anywhere_leaves_a_folder_whole_or_not_there(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[2])\n"
+        "from killing import killed_at_write; from edgecl.files import folder_durably\n"
+        "folder, n, through = Path(sys.argv[1]), 0, False\n"
+        "while not through:\n"
+        "    n += 1\n"
+        "    through = killed_at_write(lambda: folder_durably(folder / str(n), {'a': b'1', 'b': b'2'}), n)\n"
+        "print(n)"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path), str(Path(__file__).parent / "crash")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "lets no process be traced" in done.stderr:
+        pytest.skip("this system lets no process be traced")
+    assert done.returncode == 0, done.stderr
+    folders = [tmp_path / str(n) for n in range(1, int(done.stdout) + 1)]
+    assert {tuple(names_in(folder)) for folder in folders if folder.exists()} == {("a", "b")}
+    assert sum(not folder.exists() for folder in folders) >= 5, "hardly any kill: the test proves nothing"
+    for folder in folders[:5]:
+        folder_durably(folder, {"a": b"3"})  # what was cut off is no obstacle
+        assert names_in(folder) == ["a"]
 
 
 def test_a_reader_of_the_old_file_keeps_it_whole(tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -77,6 +78,29 @@ def test_the_file_answers_as_the_live_path_does(backbone_folder: Path, tmp_path:
     assert report.pictures == 100
     assert report.pixel_max_abs <= 1
     assert report.embedding_cosine_min > 0.99
+
+
+def test_pictures_of_unusual_sizes_are_answered_as_on_the_live_path(backbone_folder: Path, tmp_path: Path) -> None:
+    backbone = Backbone(backbone_folder, BackboneSettings())
+    head = head_of(backbone)
+    export_head(backbone_folder, "int8", head, names(head), tmp_path / "head.onnx")
+    for shape in ((1, 1), (2, 1), (7, 3), (1920, 1080), (60, 4000), (3000, 2), (4000, 6000)):  # height and width
+        picture = cv2.resize(photograph("cat"), shape[::-1], interpolation=cv2.INTER_AREA)
+        report = verify_head(tmp_path / "head.onnx", backbone, head, [np.asarray(picture, np.uint8)])
+        assert report.pixel_max_abs <= 1, shape
+        assert report.embedding_cosine_min > 0.99, shape
+
+
+def test_a_head_of_a_single_class_is_certain_of_it(backbone_folder: Path, tmp_path: Path) -> None:
+    backbone = Backbone(backbone_folder, BackboneSettings())
+    all_classes = head_of(backbone)
+    one = replace(
+        all_classes, weight=all_classes.weight[:1], bias=all_classes.bias[:1], class_ids=all_classes.class_ids[:1]
+    )
+    export_head(backbone_folder, "int8", one, {3: "cup"}, tmp_path / "head.onnx")
+    session = ort.InferenceSession(tmp_path / "head.onnx", providers=["CPUExecutionProvider"])
+    assert session.run(["probabilities"], {"image": np.zeros((50, 70, 3), np.uint8)})[0].tolist() == [1.0]
+    assert verify_head(tmp_path / "head.onnx", backbone, one, pictures(4)).label_agreement == 1
 
 
 def test_the_file_stands_alone_and_says_what_it_is(backbone_folder: Path, tmp_path: Path) -> None:

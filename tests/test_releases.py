@@ -14,7 +14,15 @@ from edgecl import releases
 from edgecl.config import BackboneSettings
 from edgecl.errors import BackboneDamaged, BackboneMissing, StoreUnwritable
 from edgecl.files import sha256
-from edgecl.manifest import MANIFEST_FILE, BackboneManifest, FileEntry, Graphs, InputSpec, read_manifest
+from edgecl.manifest import (
+    MANIFEST_FILE,
+    BackboneManifest,
+    FileEntry,
+    Graphs,
+    InputSpec,
+    read_manifest,
+    read_verified,
+)
 from edgecl.releases import current, install_first, release_folder
 
 FILES = {"trunk.fp32.onnx": b"a trunk", "tail.fp32.onnx": b"a tail", "golden.npz": b"golden pictures"}
@@ -62,17 +70,62 @@ def package_with(folder: Path, bundled: bool) -> Path:
     return folder
 
 
-def current_in(package: Path, home: Path) -> str:
-    """What `current` says where the package is the one in `package`."""
+def started(package: Path, home: Path) -> subprocess.Popen[str]:
+    """A process that imports the package in `package`; what `current` says it prints as soon as stdin ends."""
     script = (
         "import sys; from pathlib import Path; from edgecl.errors import EdgeclError\n"
         "from edgecl.releases import current\n"
+        "print('ready', flush=True); sys.stdin.read()\n"
         "try: print(current(Path(sys.argv[1])))\n"
         "except EdgeclError as error: print(type(error).__name__, error)"
     )
     command = [sys.executable, "-c", script, str(home)]
-    done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
+    pipe = subprocess.PIPE
+    process = subprocess.Popen(command, cwd=package, stdin=pipe, stdout=pipe, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def current_in(package: Path, home: Path) -> str:
+    """What `current` says where the package is the one in `package`."""
+    return started(package, home).communicate()[0].strip()
+
+
+def releases_in(home: Path) -> list[str]:
+    return sorted(path.name for path in (home / "releases").iterdir() if not path.name.startswith("."))
+
+
+def whole_release_in(home: Path) -> str | None:
+    """Name of the active backbone, all of whose files are as declared; None where there is none."""
+    try:
+        folder = current(home)
+    except BackboneMissing:
+        return None
+    manifest = read_manifest(folder)
+    for entry in manifest.entries():
+        read_verified(folder, entry)
+    return manifest.name
+
+
+def homes_killed_while_installing(folder: Path, source: Path) -> list[Path]:
+    """Copies of `folder`/home, each after an installation of `source` that was killed one writing call later."""
+    script = (
+        "import shutil, sys; from pathlib import Path\n"
+        "folder, source = Path(sys.argv[1]), Path(sys.argv[2]); sys.path.insert(0, sys.argv[3])\n"
+        "from killing import killed_at_write; from edgecl.releases import install_first\n"
+        "n, through = 0, False\n"
+        "while not through:\n"
+        "    n += 1; home = shutil.copytree(folder / 'home', folder / str(n), symlinks=True)\n"
+        "    through = killed_at_write(lambda: install_first(home, source), n)\n"
+        "print(n)"
+    )
+    command = [sys.executable, "-c", script, str(folder), str(source), str(Path(__file__).parent / "crash")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "lets no process be traced" in done.stderr:
+        pytest.skip("this system lets no process be traced")
+    assert done.returncode == 0, done.stderr
+    return [folder / str(n) for n in range(1, int(done.stdout) + 1)]
 
 
 def test_the_first_release_is_a_copy_and_the_active_one(tmp_path):
@@ -101,12 +154,43 @@ def test_what_lies_beside_the_declared_files_is_not_installed(tmp_path):
     assert not (install_first(tmp_path / "home", source) / "notes.txt").exists()
 
 
-def test_another_first_release_takes_the_place_of_the_first(tmp_path):
+def test_another_backbone_takes_the_place_of_the_first_under_the_next_number(tmp_path):
     home = tmp_path / "home"
     install_first(home, backbone_of_bytes(tmp_path / "source"))
     install_first(home, backbone_of_bytes(tmp_path / "other", "other"))
     assert read_manifest(current(home)).name == "other"
-    assert [path.name for path in (home / "releases").iterdir()] == ["0001"]
+    assert releases_in(home) == ["0002"]
+
+
+@pytest.mark.parametrize("before", [None, "old"])
+def test_a_kill_anywhere_leaves_the_old_release_or_the_new_one_active_and_whole(tmp_path, before):
+    (tmp_path / "home").mkdir()
+    if before is not None:
+        install_first(tmp_path / "home", backbone_of_bytes(tmp_path / before, before))
+    source = backbone_of_bytes(tmp_path / "new", "new")
+    active = []
+    for home in homes_killed_while_installing(tmp_path, source):
+        active.append(whole_release_in(home))
+        install_first(home, source)
+        assert (whole_release_in(home), len(releases_in(home))) == ("new", 1)
+        assert not list((home / "releases").glob(".*.draft"))
+    assert len(active) > 15, "hardly any kill: the test proves nothing"
+    switch = active.index("new")
+    assert active == [before] * switch + ["new"] * (len(active) - switch)
+
+
+def test_several_first_starts_at_once_all_find_the_backbone_of_the_wheel(tmp_path):
+    package, home = package_with(tmp_path / "package", bundled=False), tmp_path / "home"
+    large = FILES | {"golden.npz": bytes(30_000_000)}  # long enough to write that they meet
+    backbone_of_bytes(package / "edgecl" / "backbones" / "efficientnet-lite0", "bundled", large)
+    processes = [started(package, home) for _ in range(8)]
+    for process in processes:
+        process.stdin.close()
+    for process in processes:
+        process.stdin = None  # communicate() would flush it
+    said = {process.communicate()[0].strip() for process in processes}
+    assert said == {str(release_folder(home, 1))}
+    assert releases_in(home) == ["0001"]
 
 
 @pytest.mark.parametrize("file", sorted(FILES))

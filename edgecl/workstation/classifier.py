@@ -77,20 +77,25 @@ def classifier_origin(path: Path, reading: Reading | None = None) -> Origin:
         data = path.read_bytes()
     except OSError as error:
         raise BackboneMissing(f"could not read {path}: {error}; expected an ONNX file; check the path") from error
-    model = _upgraded(read_graph(data), path)
+    try:
+        return _read(read_graph(data, path), path.stem, f"{path.name} sha256 {sha256(data)}", reading or Reading())
+    except ExportRefused as error:
+        raise ExportRefused(f"{path} cannot be a backbone: {error}") from error
+
+
+def _read(model: ModelProto, name: str, source: str, reading: Reading) -> Origin:
+    model = _upgraded(model)
     image = _image_input(model)
-    reading = reading or Reading()
     tensor = reading.features or _last_product(model).input[0]
     if tensor not in {name for node in model.graph.node for name in node.output}:
-        raise ExportRefused(f"found no tensor {tensor!r} in {path}, expected one that a node writes; check --features")
+        raise ExportRefused(f"found no tensor {tensor!r}, expected one that a node writes; check --features")
     spec = InputSpec(size=image.size, mean=reading.mean, std=reading.std)
     trunk = _trunk(model, image, tensor, spec)
     dimension = _check_runs(trunk, image.size)
     stored = {entry.key: entry.value for entry in model.metadata_props}
     license = stored.get("license", "unknown: the model's file does not say")[:200]
-    source = f"{path.name} sha256 {sha256(data)}"
     return Origin(
-        name=path.stem,
+        name=name,
         input=spec,
         trunk=canonical(trunk, source, license),
         tail=canonical(_tail(dimension), source, license),
@@ -127,11 +132,11 @@ class _Asked:
         return result
 
 
-def _upgraded(model: ModelProto, path: Path) -> ModelProto:
+def _upgraded(model: ModelProto) -> ModelProto:
     foreign = {node.domain for node in model.graph.node} - set(_ONNX)
     if foreign:
         raise ExportRefused(
-            f"found operators of {', '.join(sorted(foreign))} in {path}, expected ONNX's own alone; "
+            f"found operators of {', '.join(sorted(foreign))}, expected ONNX's own alone; "
             "export the model without optimisations for one runtime"
         )
     if opset(model) >= OPSET_MIN:
@@ -141,7 +146,7 @@ def _upgraded(model: ModelProto, path: Path) -> ModelProto:
         onnx.checker.check_model(upgraded)
     except (onnx.version_converter.ConvertError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
         raise ExportRefused(
-            f"found opset {opset(model)} in {path}, expected at least {OPSET_MIN}, and it could not be upgraded: "
+            f"found opset {opset(model)}, expected at least {OPSET_MIN}, and it could not be upgraded: "
             f"{str(error)[:300]}; export the model anew with opset {OPSET}"
         ) from error
     return upgraded
@@ -158,12 +163,18 @@ def _image_input(model: ModelProto) -> _Image:
     if kind.elem_type != TensorProto.FLOAT or len(sizes) != 4:
         raise ExportRefused(
             f"found input {shown} of type {TensorProto.DataType.Name(kind.elem_type)} and {len(sizes)} axes, "
-            "expected float32 of 4 axes, (N, 3, S, S) or (N, S, S, 3)"
+            "expected float32 of 4 axes, (N, 3, S, S) or (N, S, S, 3); export the model for such pictures"
         )
     channels_first = sizes[1] == 3 or sizes[3] != 3
     height, width = sizes[2:] if channels_first else sizes[1:3]
     if sizes[1 if channels_first else 3] not in (0, 3) or (height and width and height != width):
-        raise ExportRefused(f"found input {shown} of sizes {sizes}, expected 3 colours and a square picture")
+        raise ExportRefused(
+            f"found input {shown} of sizes {sizes}, expected 3 colours and a square picture; export it for such"
+        )
+    if sizes[0] > 1:
+        raise ExportRefused(
+            f"found input {shown} for {sizes[0]} pictures at once, expected any number; export it with a dynamic batch"
+        )
     return _Image(inputs[0].name, height or width or SIZE, channels_first)
 
 
@@ -217,7 +228,10 @@ def _rank(part: ModelProto, image: _Image) -> int:
     try:
         found: Any = run(session(part), np.zeros(shape, np.float32))
     except RUN_ERRORS as error:
-        raise ExportRefused(f"the classifier does not run on a picture of {image.size} px: {error}") from error
+        raise ExportRefused(
+            f"found that it does not run on a picture of {image.size} px ({str(error)[:200]}), expected features; "
+            "check the model with ONNX Runtime, or name another tensor with --features"
+        ) from error
     if found.ndim not in (2, 4) or found.dtype != np.float32:
         raise ExportRefused(
             f"found features of shape {found.shape} and type {found.dtype}, expected float32 (N, D) or (N, D, h, w); "
@@ -236,12 +250,18 @@ def _check_runs(trunk: ModelProto, size: int) -> int:
         found = run(session(trunk), pictures)
     except RUN_ERRORS as error:
         raise ExportRefused(
-            f"the classifier does not run on two pictures at once ({str(error)[:200]}); export it with a dynamic batch"
+            f"found that it does not run on two pictures at once ({str(error)[:200]}), expected any number; export it "
+            "with a dynamic batch"
         ) from error
     if found.shape[0] != 2 or not np.isfinite(found).all():
         raise ExportRefused(
             f"found features of shape {found.shape} for two pictures, finite: {bool(np.isfinite(found).all())}; "
-            "expected finite numbers and a dynamic batch"
+            "expected finite numbers for each; check the weights, and export it with a dynamic batch"
+        )
+    if (found[0] == found[1]).all():
+        raise ExportRefused(
+            "found the same features for two different pictures, expected them to differ; check the weights, or name "
+            "another tensor with --features"
         )
     trunk.graph.output[0].CopyFrom(
         helper.make_tensor_value_info("latent", TensorProto.FLOAT, [BATCH_AXIS, found.shape[1], 1, 1])

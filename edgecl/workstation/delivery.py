@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from edgecl.images import decode_image
 from edgecl.learner import Learner
 from edgecl.manifest import BackboneManifest, Precision, read_manifest, read_verified
 from edgecl.memory.store import Store
-from edgecl.types import LinearHead
+from edgecl.types import Example, LinearHead
 from edgecl.workstation.classifier import Reading
-from edgecl.workstation.export import PARITY_FILE, export
+from edgecl.workstation.export import NAMES, PARITY_FILE, export
 from edgecl.workstation.head_export import HeadReport, export_head, verify_head
 
 Picture = NDArray[np.uint8]
@@ -83,9 +84,11 @@ def export_into(home: Home, order: Order, force: bool, say: Say) -> Delivery:
     with Store(home.folder) as store:
         example = next(store.examples(), None)
         before = _active(home.folder)
-        if example is not None and before is not None and before.name != order.backbone and not force:
+        if example is not None and before is not None and not force and _is_another(before, example, order):
             raise _refusal(home, before.name, order.backbone)  # before the work is done
         drafts = private_folder(home.folder / "releases")
+        for left in drafts.glob(".export-*"):  # of an export that was cut off
+            shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=drafts, prefix=".export-") as draft:
             made = export_to(Path(draft) / "backbone", order, say)
             trunk = _trunk(made.manifest, home.settings.backbone.precision)
@@ -140,6 +143,12 @@ def _active(folder: Path) -> BackboneManifest | None:
         return None
 
 
+def _is_another(before: BackboneManifest, example: Example, order: Order) -> bool:
+    """Whether it is known from the names alone that `order` gives another trunk than the one of `example`."""
+    made = example.trunk in [graphs.trunk.sha256 for graphs in before.graphs.values()]
+    return made and order.backbone in NAMES and order.backbone != before.name
+
+
 def _trunk(manifest: BackboneManifest, precision: Precision) -> str:
     """Digest of the trunk in the precision that the home runs.
 
@@ -158,5 +167,6 @@ def _trunk(manifest: BackboneManifest, precision: Precision) -> str:
 def _refusal(home: Home, found: str, wanted: str) -> BackboneMismatch:
     return BackboneMismatch(
         f"found a memory in {home.folder} whose examples were made by {found}, expected the same trunk; {wanted} could "
-        "not read them: export into another --home, or use --force and teach everything anew (nothing was changed)"
+        "not read them: export into another --home, or use --force, then `edgecl forget` each class and teach it anew "
+        "(nothing was changed)"
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from onnx import ModelProto
 from edgecl.backbone import preprocess
 from edgecl.cameras.sample import calibration_frames
 from edgecl.errors import InputRefused
-from edgecl.files import private_folder, sha256, sync_folder, unwritable, write_durably
+from edgecl.files import folder_durably, private_folder, sha256
 from edgecl.images import images_below, read_image
 from edgecl.manifest import MANIFEST_FILE, BackboneManifest, FileEntry, Graphs, LatentCode, Precision
 from edgecl.runtime import run
@@ -69,6 +68,7 @@ def export(
         StoreUnwritable: the disk refused; `out` is as it was.
     """
     say = progress or (lambda text: None)
+    out = out.resolve()
     _check_arguments(out, precisions)
     say(f"reading {backbone}")
     origin = _origin(backbone, reading)
@@ -88,19 +88,22 @@ def export(
     files, manifest = _files(origin, kept, _golden(views, found, precisions), spread)
     files[PARITY_FILE] = (json.dumps({key: report[key] for key in precisions}, indent=1) + "\n").encode("ascii")
     say(f"writing {out}")
-    put_in_place(out, files)
+    private_folder(out.parent)
+    folder_durably(out, files)
     return manifest
 
 
 def pictures_in(folder: Path) -> Iterator[Picture]:
     """All images in `folder` and below it, in the order of their paths, to calibrate on.
 
+    They are read one by one, where ImageRefused is raised if one cannot be read.
+
     Raises:
-        InputRefused: there is none.
-        ImageRefused: one of them cannot be read.
+        InputRefused: no such folder, or no image in it.
     """
-    for path in images_below(folder):
-        yield read_image(path)
+    if not folder.is_dir():
+        raise InputRefused(f"found no folder {folder}, expected one with pictures to calibrate on; check the path")
+    return map(read_image, images_below(folder))
 
 
 def quantised(origin: Origin, images: Picture) -> Part:
@@ -111,32 +114,13 @@ def quantised(origin: Origin, images: Picture) -> Part:
     return Part(trunk, tail, code)
 
 
-def put_in_place(out: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` to the folder `out` so that it appears whole or not at all.
-
-    Raises:
-        StoreUnwritable: the disk refused; `out` is as it was.
-    """
-    private_folder(out.parent)
-    draft = out.with_name(f".{out.name}.draft")
-    try:
-        shutil.rmtree(draft, ignore_errors=True)
-        private_folder(draft)
-        for name, data in files.items():
-            write_durably(draft / name, data)
-        draft.replace(out)  # onto nothing or an empty folder
-        sync_folder(out.parent)
-    except OSError as error:
-        raise unwritable(out, error) from error
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
 def _check_arguments(out: Path, precisions: Sequence[Precision]) -> None:
     if not precisions or not set(precisions) <= {"fp32", "int8"}:
         raise InputRefused(f"found precisions {', '.join(precisions) or 'none'}, expected fp32, int8 or both")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise InputRefused(f"found something at {out}, expected a new or empty folder; remove it or choose another")
+    if out == Path.cwd():  # a new folder would take its place, and whoever is in it would see nothing
+        raise InputRefused(f"found {out}, the folder that this runs in, expected another; name a new one in it")
 
 
 def _origin(backbone: str, reading: Reading | None) -> Origin:
@@ -173,7 +157,8 @@ def _report(
 
 
 def _golden(views: parity.Views, found: Mapping[Precision, parity.Answers], precisions: Sequence[Precision]) -> bytes:
-    arrays: dict[str, NDArray[Any]] = {"pictures": views.golden}
+    arrays: dict[str, NDArray[Any]] = {f"raw.{k}": raw for k, raw in enumerate(views.raws)}
+    arrays["pictures"] = views.golden
     for precision in precisions:
         arrays[f"{precision}.latents"] = found[precision].latents
         arrays[f"{precision}.embeddings"] = found[precision].golden

@@ -24,8 +24,8 @@ IR_VERSION = 10  # what ONNX Runtime 1.18, the oldest we run on, can read
 BATCH_AXIS = "N"
 
 
-def read_graph(data: bytes) -> ModelProto:
-    """Parse `data` and check it.
+def read_graph(data: bytes, path: Path) -> ModelProto:
+    """Parse `data`, the contents of `path`, and check it.
 
     Raises:
         BackboneDamaged: no ONNX model, against the standard, or with weights in files outside.
@@ -33,17 +33,23 @@ def read_graph(data: bytes) -> ModelProto:
     try:
         model = onnx.load_model_from_string(data)
     except DecodeError as error:
-        raise BackboneDamaged(f"found {len(data):,} bytes that are no ONNX model: {error}") from error
+        raise _no_model(path, f"{len(data):,} bytes that are no model") from error
+    if not model.graph.node:
+        raise _no_model(path, f"{len(data):,} bytes without a graph")
     if outside := [tensor.name for tensor in _tensors(model.graph) if tensor.data_location == TensorProto.EXTERNAL]:
         raise BackboneDamaged(
-            f"found {len(outside)} weights outside the model's file, such as {outside[0]!r}, expected all of them "
-            "inside; save the model with save_as_external_data=False"
+            f"found {len(outside)} weights outside the model's file {path}, such as {outside[0]!r}, expected all of "
+            "them inside; save the model with save_as_external_data=False"
         )
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        raise BackboneDamaged(f"found a graph against the ONNX standard: {error}") from error
+        raise _no_model(path, f"a graph against the standard ({str(error).splitlines()[0][:200]})") from error
     return model
+
+
+def _no_model(path: Path, found: str) -> BackboneDamaged:
+    return BackboneDamaged(f"found {found} in {path}, expected an ONNX model; check the path or export it again")
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[TensorProto]:
@@ -143,7 +149,7 @@ def _plain(value: Any) -> Any:
 
 def unsplit(trunk: bytes, tail: bytes) -> bytes:
     """One network from both parts: image → embedding, with the same nodes, for measuring the bare network."""
-    first, second = read_graph(trunk), read_graph(tail)
+    first, second = (onnx.load_model_from_string(part) for part in (trunk, tail))
     prefixed = onnx.compose.add_prefix(second, "tail/", rename_inputs=False, rename_outputs=False)
     first = onnx.compose.add_prefix(first, "trunk/", rename_inputs=False, rename_outputs=False)
     joined = onnx.compose.merge_models(

@@ -130,7 +130,7 @@ def _check(report: HeadReport, path: Path, precision: Precision) -> None:
 
 def _with_prepared(path: Path) -> Any:
     try:
-        model = read_graph(path.read_bytes())
+        model = read_graph(path.read_bytes(), path)
     except OSError as error:
         raise BackboneDamaged(f"could not read {path}: {error}; export the head again") from error
     model.graph.output.append(helper.make_tensor_value_info(PREPARED, TensorProto.UINT8, None))
@@ -182,7 +182,7 @@ def _metadata(
 def _joined(folder: Path, precision: Precision, head: LinearHead, manifest: BackboneManifest) -> ModelProto:
     part = manifest.graphs[precision]
     trunk, tail = (
-        onnx.compose.add_prefix(read_graph(read_verified(folder, entry)), prefix)
+        onnx.compose.add_prefix(read_graph(read_verified(folder, entry), folder / entry.file), prefix)
         for entry, prefix in ((part.trunk, "trunk/"), (part.tail, "tail/"))
     )
     drawing = Drawing()

@@ -157,26 +157,32 @@ def _corrected(model: ModelProto, data: NDArray[Any]) -> ModelProto:
 
     For a convolution y = W∗x + b with rounded weights W + ΔW: b ← b − ΔW·E[x].
     """
-    convolutions = [node for node in model.graph.node if node.op_type == "Conv"]
     values = constants(model.graph)
-    convolutions = [node for node in convolutions if node.input[1] in values]
-    means = _channel_means(model, list(dict.fromkeys(node.input[0] for node in convolutions)), data)
     result = copy.deepcopy(model)
-    tensors = {tensor.name: tensor for tensor in result.graph.initializer}
-    for node in (node for node in result.graph.node if node.op_type == "Conv" and node.input[1] in values):
+    convolutions = [
+        node
+        for node in result.graph.node
+        if node.op_type == "Conv" and node.input[1] in values and _bias(node) in (*values, "")
+    ]
+    means = _channel_means(model, list(dict.fromkeys(node.input[0] for node in convolutions)), data)
+    for node in convolutions:
         weight = values[node.input[1]]  # (outputs, inputs of a group, kernel, kernel)
         groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
         error = (_rounded(weight) - weight).sum(axis=(2, 3))  # a picture's border is neglected
         inputs = means[node.input[0]].reshape(groups, -1).repeat(len(weight) // groups, axis=0)
-        shift = (error * inputs).sum(axis=1)
-        if len(node.input) < 3 or not node.input[2]:
-            name = f"{node.input[1]}_bias"
-            node.input[:] = [*node.input[:2], name]
-            result.graph.initializer.append(numpy_helper.from_array(-shift.astype(np.float32), name))
-        elif node.input[2] in values:
-            bias = (values[node.input[2]] - shift).astype(np.float32)
-            tensors[node.input[2]].CopyFrom(numpy_helper.from_array(bias, node.input[2]))
+        bias = values.get(_bias(node), 0) - (error * inputs).sum(axis=1)
+        name = f"{node.output[0]}/bias"  # of its own: convolutions may share a weight or a bias, but no mean
+        node.input[:] = [*node.input[:2], name]
+        result.graph.initializer.append(numpy_helper.from_array(bias.astype(np.float32), name))
+    used = {name for node in result.graph.node for name in node.input}
+    for tensor in [tensor for tensor in result.graph.initializer if tensor.name not in used]:
+        result.graph.initializer.remove(tensor)
     return result
+
+
+def _bias(convolution: NodeProto) -> str:
+    """Name of its bias, empty where it has none."""
+    return str(convolution.input[2]) if len(convolution.input) > 2 else ""
 
 
 def _rounded(weight: NDArray[np.float32]) -> NDArray[np.float32]:
