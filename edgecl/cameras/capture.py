@@ -26,6 +26,7 @@ class Capture:
 
     Attributes:
         fps: pictures in a second as the source says, or 0 where it does not.
+        count: pictures in all as the source says, or 0 where it does not.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Capture:
             CameraUnavailable: it cannot be opened, or not in time.
         """
         self.fps = 0.0
+        self.count = 0
         self._hangs = False
         self._limit_s = settings.read_timeout_s
         self._shown = shown
@@ -107,6 +109,7 @@ class Capture:
             opened = capture.isOpened() and _pixels(capture) <= IMAGE_PIXELS_MAX
             if opened:
                 self.fps = max(0.0, float(capture.get(cv2.CAP_PROP_FPS)))
+                self.count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             self._answers.put(opened)
             while opened and self._asked.get():
                 self._answers.put(_picture(capture))
