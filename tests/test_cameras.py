@@ -18,6 +18,8 @@ import cv2
 import numpy as np
 import pytest
 from camera_servers import Server, jpeg, serving
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgecl.cameras import Frames, is_live, open_camera, redact, schemes
 from edgecl.cameras.capture import Capture, ffmpeg_options
@@ -163,15 +165,45 @@ def test_an_unknown_address_is_told_all_the_forms_there_are(url: str, here: Path
         ("rtsp://ann:secret@host:554/live", "rtsp://***@host:554/live"),
         ("rtsp://ann:se@cr/et@host/live", "rtsp://***@host/live"),
         ("rtsp://ann:secret#1?@host/live", "rtsp://***@host/live"),
-        ("http://host/shot.cgi?usr=ann&pwd=secret&size=2", "http://host/shot.cgi?usr=***&pwd=***&size=2"),
+        ("ann:secret@10.0.0.1/x", "***@10.0.0.1/x"),
+        ("http:/ann:se/cret@host/live", "***@host/live"),
+        ("http://host/shot.cgi?usr=ann&pwd=secret&size=2", "http://host/shot.cgi?usr=***&size=2"),
+        ("http://host/shot.cgi?size=2&u=ann&pw=secret", "http://host/shot.cgi?size=2&u=***"),
+        ("rtsp://host/user=ann_password=secret_channel=1_stream=0.sdp", "rtsp://host/user=***_channel=1_stream=0.sdp"),
         ("http://host/x?API_KEY=secret", "http://host/x?API_KEY=***"),
         ("http://host/live", "http://host/live"),
+        ("http://host/x?p%77d%3Dsecret", "http://host/x?p%77d%3D***"),
+        ("rtsp://host/cam/realmonitor?channel=1&subtype=0", "rtsp://host/cam/realmonitor?channel=1&subtype=0"),
+        ("sample://cat?seed=1&fps=15", "sample://cat?seed=1&fps=15"),
         ("/photos/me@home/cup.jpg", "/photos/me@home/cup.jpg"),
+        ("../run=3/cup.mp4", "../run=3/cup.mp4"),
         ("0", "0"),
     ],
 )
 def test_passwords_are_redacted(url: str, shown: str) -> None:
     assert redact(url) == shown
+
+
+@given(
+    password=st.text("abcXYZ089!$%&'()*+,-./:;<>?@[]^_`{|}~ #=", min_size=1, max_size=20),
+    form=st.sampled_from(
+        [
+            "rtsp://zoe:{}@host/live",
+            "zoe:{}@host/live",
+            "http://host/live?u=zoe&pw={}",
+            "http://host/live?whatever={}&channel=1",
+            "rtsp://host/user=zoe_password={}_channel=1_stream=0.sdp",
+        ]
+    ),
+)
+def test_no_password_is_shown_in_any_form_of_address(password: str, form: str) -> None:
+    marked = f"Q{password}Q"  # so that it cannot be a part of the rest
+    assert marked not in redact(form.format(marked)) and "zoe" not in redact(form.format(marked))
+
+
+@given(url=st.text())
+def test_what_was_redacted_is_not_changed_by_redacting_it_again(url: str) -> None:
+    assert redact(redact(url)) == redact(url)
 
 
 @pytest.mark.parametrize(
