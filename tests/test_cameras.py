@@ -39,6 +39,7 @@ FORMS = {  # of every scheme: addresses that it alone accepts
     "usb": ("0", "usb:0", "/dev/video0", "usb:/dev/video1", "/dev/v4l/by-id/usb-Cam_1-video-index0"),
     "video": ("cup.mp4", "file://{here}/cup%20board.MKV", "unnamed"),
 }
+GOOD = {"folder": "photos", "sample": "sample://cat", "video": "cup.mp4"}  # of the others `opened` knows how
 BAD = {
     "folder": "empty",
     "network": "http://127.0.0.1:9/x",
@@ -86,7 +87,7 @@ def opened(scheme: str) -> Iterator[Frames]:
                 pytest.skip("this machine has no camera")
             frames = open_camera("0", QUICK)
         else:
-            frames = open_camera({"folder": "photos", "video": "cup.mp4", "sample": "sample://cat"}[scheme], QUICK)
+            frames = open_camera(GOOD[scheme], QUICK)
         yield stack.enter_context(contextlib.closing(frames))
 
 
@@ -151,7 +152,7 @@ def test_only_cameras_that_run_in_real_time_are_live(here: Path) -> None:
     assert not any(is_live(url) for url in ("photos", "cup.jpg", "cup.mp4", "-", "sample://cat"))
 
 
-@pytest.mark.parametrize("url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x"))
+@pytest.mark.parametrize("url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x", "pipe:x.mp4"))
 def test_an_unknown_address_is_told_all_the_forms_there_are(url: str, here: Path) -> None:
     with pytest.raises(CameraUnavailable, match="expected one of") as refused:
         open_camera(url, QUICK)

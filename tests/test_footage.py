@@ -43,11 +43,11 @@ def test_a_source_that_is_left_early_is_closed():
         next(frames)
 
 
-@pytest.mark.parametrize("url", ["cup.mp4", "photos/", "-", "file:///tmp/cup.jpg"])
+@pytest.mark.parametrize("url", ["cup.mp4", "photos/", "-", "file:///tmp/cup.jpg", "./take:2.mp4"])
 def test_files_and_standard_input_end(url):
     assert ends(url)
 
 
-@pytest.mark.parametrize("url", ["0", "usb:0", "/dev/video0", "rtsp://camera/stream", "sample://cat", "sample://"])
+@pytest.mark.parametrize("url", ["0", "usb:0", "/dev/video0", "rtsp://h/x", "sample://cat", "sample://", "pipe:cat cup.mp4"])
 def test_cameras_do_not_end(url):
     assert not ends(url)

@@ -13,7 +13,7 @@ from edgecl.types import Frame
 
 
 def ends(url: str) -> bool:
-    """Whether the source comes to an end by itself: a file, a folder or standard input."""
+    """Whether the source comes to an end by itself: a file, a folder or standard input. Of all else nobody knows."""
     return url == "-" or local_path(url) is not None
 
 

@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Generator
-from typing import BinaryIO
+from typing import IO
 
 from edgecl.cameras.jpegs import JpegSplitter
 from edgecl.config import CameraSettings
@@ -45,7 +45,7 @@ def frames(url: str, settings: CameraSettings) -> Generator[Frame, None, None]:
     yield from read_frames(sys.stdin.buffer)
 
 
-def read_frames(source: BinaryIO) -> Generator[Frame, None, None]:
+def read_frames(source: IO[bytes]) -> Generator[Frame, None, None]:
     """The same from any stream of bytes."""
     head = source.read(16)
     if not head:
@@ -71,7 +71,7 @@ def read_frames(source: BinaryIO) -> Generator[Frame, None, None]:
         yield _frame(bytes(seen), 0)
 
 
-def _read(source: BinaryIO) -> bytes:
+def _read(source: IO[bytes]) -> bytes:
     read_some = getattr(source, "read1", source.read)  # a pipe gives what is there, not only full chunks
     data: bytes = read_some(_CHUNK)
     return data
