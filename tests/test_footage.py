@@ -48,6 +48,6 @@ def test_files_and_standard_input_end(url):
     assert ends(url)
 
 
-@pytest.mark.parametrize("url", ["0", "usb:0", "/dev/video0", "rtsp://h/x", "sample://cat", "sample://", "pipe:cat cup.mp4"])
+@pytest.mark.parametrize("url", ["0", "/dev/video0", "rtsp://h/x", "sample://cat", "sample://", "pipe:cat x.mp4"])
 def test_cameras_do_not_end(url):
     assert not ends(url)
