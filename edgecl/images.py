@@ -294,13 +294,24 @@ def _refusal(name: str, found: str) -> ImageRefused:
     return ImageRefused(f"found {found} in {name}, expected {_EXPECTED}; check the file or make it anew")
 
 
+def is_image_file(path: Path) -> bool:
+    """Whether `path` is named as an image is. Hidden files are none: macOS puts a ._0.jpg beside each 0.jpg."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
 def images_below(folder: Path) -> list[Path]:
-    """Every image file in `folder` or below, by name.
+    """Every image file in `folder` or below, by name; nothing that is hidden or in a hidden folder.
 
     Raises:
         InputRefused: there is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(
+        path
+        for path in folder.rglob("*")
+        if is_image_file(path)
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
     if not found:
         raise InputRefused(f"found no images in {folder}, expected at least one ({', '.join(sorted(SUFFIXES))})")
     return found

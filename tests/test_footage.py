@@ -1,10 +1,16 @@
 """Bounded pieces of what a source shows."""
 
+import threading
+
+import numpy as np
 import pytest
 from commands import save_pictures, save_video
 
+from edgecl import cameras
 from edgecl.cameras.footage import ends, footage
 from edgecl.config import CameraSettings
+from edgecl.errors import CameraStalled, FrameUnusable
+from edgecl.types import Frame
 
 SETTINGS = CameraSettings()
 
@@ -51,3 +57,25 @@ def test_files_and_standard_input_end(url):
 @pytest.mark.parametrize("url", ["0", "/dev/video0", "rtsp://h/x", "sample://cat", "sample://", "pipe:cat x.mp4"])
 def test_cameras_do_not_end(url):
     assert not ends(url)
+
+
+def test_a_live_source_that_is_silent_gives_a_gap_and_later_its_frames(monkeypatch):
+    back = threading.Event()
+
+    def silent_once(url, settings):
+        yield Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 0.0, "camera", 0)
+        assert back.wait(60)
+        yield Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 0.0, "camera", 1)
+
+    monkeypatch.setattr(cameras.footage, "open_camera", silent_once)
+    found = footage("rtsp://camera/stream", CameraSettings(read_timeout_s=0.2), limit=2)
+    assert next(found).index == 0
+    assert isinstance(next(found), CameraStalled)
+    back.set()
+    assert [one.index for one in found if isinstance(one, Frame)] == [1]
+
+
+def test_an_image_that_cannot_be_read_is_a_gap_in_its_folder(tmp_path):
+    folder = save_pictures(tmp_path / "cat", "cat", 3)
+    (folder / "1.png").write_bytes(b"no picture")
+    assert [type(one) for one in footage(str(folder), SETTINGS)] == [Frame, FrameUnusable, Frame]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-import time
 import zlib
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from edgecl.errors import ImageRefused
-from edgecl.images import IMAGE_BYTES_MAX, decode_image, encode_jpeg, is_image, jpeg_end, read_image
+from edgecl.images import IMAGE_BYTES_MAX, decode_image, encode_jpeg, images_below, is_image, jpeg_end, read_image
 
 SUFFIXES = (".jpg", ".png", ".webp", ".bmp", ".tiff")
 
@@ -130,12 +129,11 @@ def test_a_file_over_the_limit_is_refused_without_being_read(tmp_path: Path) -> 
         read_image(tmp_path / "big.jpg")
 
 
-def test_a_bomb_of_40000_by_40000_px_is_refused_at_once_and_costs_no_memory() -> None:
+def test_a_bomb_of_40000_by_40000_px_is_refused_before_it_is_decoded() -> None:
     data = bomb(40_000)
-    before, start = psutil.Process().memory_info().rss, time.perf_counter()
+    before = psutil.Process().memory_info().rss
     with pytest.raises(ImageRefused, match=r"40,000 × 40,000 px"):
         decode_image(data, "x")
-    assert time.perf_counter() - start < 0.1
     assert psutil.Process().memory_info().rss - before < 20 * 2**20
 
 
@@ -196,3 +194,10 @@ def test_what_jpeg_cannot_hold_is_refused() -> None:
 
 def test_an_image_is_known_by_its_first_bytes() -> None:
     assert all(is_image(coded(suffix)[:16]) for suffix in SUFFIXES) and not is_image(b"RIFF....AVI ")
+
+
+def test_hidden_files_and_folders_are_no_images_of_a_folder(tmp_path: Path) -> None:
+    for name in ("a/1.jpg", "a/._1.jpg", ".cache/2.jpg", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert images_below(tmp_path) == [tmp_path / "a" / "1.jpg"]

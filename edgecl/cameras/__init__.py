@@ -74,6 +74,7 @@ def open_camera(url: str, settings: CameraSettings) -> Frames:
     Raises:
         CameraUnavailable: no file of this folder knows the address; or, on the first frame, it could not be opened.
         CameraStalled: on a later frame, it stopped delivering (cameras that can be opened anew are, without end).
+        FrameUnusable: one image of a folder cannot be read; asking again gives the next.
         ImageRefused: on the first frame, the address is that of one image, which is none.
     """
     return _scheme(url).frames(url, settings)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 
-from edgecl.cameras import is_live, open_camera
+from edgecl.cameras import Frames, is_live, open_camera
 from edgecl.cameras.newest import NewestFrame
 from edgecl.cameras.paths import local_path
 from edgecl.config import CameraSettings
+from edgecl.errors import CameraStalled, FrameUnusable
 from edgecl.types import Frame
+
+Gap = CameraStalled | FrameUnusable  # in place of a frame; others may follow
 
 
 def ends(url: str) -> bool:
@@ -19,8 +22,11 @@ def ends(url: str) -> bool:
 
 def footage(
     url: str, settings: CameraSettings, limit: int | None = None, seconds: float | None = None, every: int = 1
-) -> Generator[Frame, None, None]:
+) -> Generator[Frame | Gap, None, None]:
     """Frames of the camera, file or folder at `url`; of a live one always the newest.
+
+    What is missing without ending the source is given in place of a frame: `FrameUnusable` for one that cannot be read,
+    `CameraStalled` each time that a live camera was silent for the read time-out.
 
     Args:
         url: see `edgecl.cameras`.
@@ -32,19 +38,38 @@ def footage(
     Raises:
         CameraUnavailable, CameraStalled, ImageRefused: see `open_camera`.
     """
-    source = open_camera(url, settings)
-    given = 0
+    source, live = open_camera(url, settings), is_live(url)
+    given = number = 0
     first: Frame | None = None
-    with contextlib.closing(NewestFrame(source, settings) if is_live(url) else source) as frames:
-        for number, frame in enumerate(frames):
-            first = first or frame
-            if seconds is not None and _elapsed_s(first, frame) >= seconds:
+    with contextlib.closing(NewestFrame(source, settings) if live else source) as frames:
+        for found in _with_gaps(frames, live):
+            if not isinstance(found, Frame):
+                yield found
+                continue
+            first = first or found
+            if seconds is not None and _elapsed_s(first, found) >= seconds:
                 return
             if number % every == 0:
-                yield frame
+                yield found
                 given += 1
                 if given == limit:
                     return
+            number += 1
+
+
+def _with_gaps(frames: Frames, live: bool) -> Iterator[Frame | Gap]:
+    while True:
+        try:
+            found: Frame | Gap = next(frames)
+        except StopIteration:
+            return
+        except FrameUnusable as error:
+            found = error
+        except CameraStalled as error:
+            if not live:
+                raise
+            found = error
+        yield found
 
 
 def _elapsed_s(first: Frame, frame: Frame) -> float:
