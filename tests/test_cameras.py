@@ -21,7 +21,7 @@ from camera_servers import Server, jpeg, serving
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecl.cameras import Frames, capture, is_live, open_camera, redact, schemes
+from edgecl.cameras import Frames, capture, is_live, open_camera, redact, schemes, stdin, usb
 from edgecl.cameras.capture import Capture, ffmpeg_options
 from edgecl.cameras.newest import NewestFrame
 from edgecl.cameras.sample import HEIGHT_PX, PHOTOGRAPHS, WIDTH_PX, Pose, calibration_frames, photograph, pose, view
@@ -303,10 +303,34 @@ def test_standard_input_gives_each_jpeg_of_a_stream_as_a_still_and_leaves_out_da
     assert [(level(frame), frame.camera) for frame in frames] == [(10, "stdin:0"), (30, "stdin:1")]
 
 
-@pytest.mark.parametrize("data", [b"no image at all", jpeg(1)[:-9]])
+@pytest.mark.parametrize("data", [b"no image at all", jpeg(1)[:-9], b"\xff\xd8\xff\xd9" + bytes(9)])
 def test_standard_input_without_a_whole_image_is_refused(data: bytes) -> None:
     with pytest.raises(ImageRefused, match="in standard input"):
         list(read_frames(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("before", [b"y\n", b"SQLite format 3\0", b"\0\0\0\x1cftypisom", b"--frame\r\n\r\n"])
+def test_standard_input_that_does_not_begin_with_a_picture_is_refused_though_some_follow(before: bytes) -> None:
+    with pytest.raises(ImageRefused, match=r"begin with .* in standard input"):
+        list(read_frames(io.BytesIO(before + jpeg(1) * 3)))
+
+
+def test_standard_input_is_not_waited_for_beyond_the_size_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            return super().read1(size) or b"y\n"
+
+    monkeypatch.setattr(stdin, "IMAGE_BYTES_MAX", 2000)
+    frames = read_frames(Endless(jpeg(1) + jpeg(2)))
+    assert [level(next(frames)) for _ in range(2)] == [1, 2]
+    with pytest.raises(ImageRefused, match="without a whole JPEG in standard input"):
+        next(frames)
+
+
+def test_without_any_camera_no_other_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usb.Path, "glob", lambda *_: iter(()))
+    with pytest.raises(CameraUnavailable, match="nor any other on this machine, expected one;"):
+        next(open_camera("usb:99", QUICK))
 
 
 def test_a_dash_reads_the_standard_input_of_the_process() -> None:
