@@ -496,6 +496,6 @@ def test_an_end_after_the_read_time_out_is_a_stall(
 
 
 def test_a_video_with_too_many_pixels_is_not_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capture, "IMAGE_PIXELS_MAX", 64 * 48 - 1)
+    monkeypatch.setattr(capture, "FRAME_PIXELS_MAX", 64 * 48 - 1)
     with pytest.raises(CameraUnavailable, match=r"could not open cup\.mp4"):
         next(open_camera("cup.mp4", QUICK))

@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from edgecl import images
 from edgecl.errors import ImageRefused
 from edgecl.images import IMAGE_BYTES_MAX, decode_image, encode_jpeg, images_below, is_image, jpeg_end, read_image
 
@@ -137,11 +138,42 @@ def test_a_bomb_of_40000_by_40000_px_is_refused_before_it_is_decoded() -> None:
     assert psutil.Process().memory_info().rss - before < 20 * 2**20
 
 
-@pytest.mark.parametrize("suffix", (".jpg", ".webp", ".bmp", ".tiff"))
-def test_the_pixel_limit_holds_for_every_format(suffix: str) -> None:
-    data = coded(suffix, np.zeros((2600, 10_000), np.uint8))
-    with pytest.raises(ImageRefused, match=r"10,000 × 2,600 px"):
-        decode_image(data, "x")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_the_pixel_limit_holds_for_every_format(suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "IMAGE_PIXELS_MAX", 60 * 80 - 1)
+    with pytest.raises(ImageRefused, match=r"80 × 60 px .* expected at most 4,799 pixels"):
+        decode_image(coded(suffix), "x")
+
+
+def test_a_photograph_of_48_megapixels_is_read_at_half_its_size() -> None:
+    small = picture(756, 1008)
+    image = decode_image(coded(".jpg", cv2.resize(small, (8064, 6048))), "x")
+    assert image.shape == (3024, 4032, 3)
+    assert np.abs(cv2.resize(image, (1008, 756), interpolation=cv2.INTER_AREA).astype(int) - small).mean() < 2
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_what_is_read_at_half_its_size_is_the_mean_of_each_four_pixels(
+    suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = coded(suffix)
+    whole = decode_image(data, "x").astype(float)
+    monkeypatch.setattr(images, "WHOLE_PIXELS_MAX", 60 * 80 - 1)
+    means = whole.reshape(30, 2, 40, 2, 3).mean(axis=(1, 3))
+    assert np.abs(decode_image(data, "x") - means).mean() < 1
+
+
+def test_a_transparent_picture_too_is_read_at_half_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "WHOLE_PIXELS_MAX", 60 * 80 - 1)
+    image = decode_image(coded(".png", np.zeros((60, 80, 4), np.uint8)), "x")
+    assert image.shape == (30, 40, 3) and (image == 255).all()
+
+
+def test_what_is_read_at_half_its_size_is_turned_upright(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "WHOLE_PIXELS_MAX", 60 * 80 - 1)
+    plain = coded(".jpg")
+    turned = decode_image(with_exif(plain, 6), "x")
+    assert (turned == np.rot90(decode_image(plain, "x"), -1)).all()
 
 
 def test_200_mutated_images_are_decoded_or_refused_and_nothing_else() -> None:
