@@ -311,8 +311,10 @@ def test_standard_input_without_a_whole_image_is_refused(data: bytes) -> None:
 
 @pytest.mark.parametrize("before", [b"y\n", b"SQLite format 3\0", b"\0\0\0\x1cftypisom", b"--frame\r\n\r\n"])
 def test_standard_input_that_does_not_begin_with_a_picture_is_refused_though_some_follow(before: bytes) -> None:
+    source = io.BytesIO(before + jpeg(1) * 3)
     with pytest.raises(ImageRefused, match=r"begin with .* in standard input"):
-        list(read_frames(io.BytesIO(before + jpeg(1) * 3)))
+        list(read_frames(source))
+    assert source.tell() == 16  # it may have no end, so no more of it is waited for
 
 
 def test_standard_input_is_not_waited_for_beyond_the_size_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:

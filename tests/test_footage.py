@@ -79,3 +79,10 @@ def test_an_image_that_cannot_be_read_is_a_gap_in_its_folder(tmp_path):
     folder = save_pictures(tmp_path / "cat", "cat", 3)
     (folder / "1.png").write_bytes(b"no picture")
     assert [type(one) for one in footage(str(folder), SETTINGS)] == [Frame, FrameUnusable, Frame]
+
+
+def test_a_video_that_breaks_off_ends_with_a_gap(tmp_path):
+    whole = save_video(tmp_path / "whole.avi", "cat").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    *shown, last = footage(str(tmp_path / "cut.avi"), SETTINGS)
+    assert {type(one) for one in shown} == {Frame} and isinstance(last, CameraStalled)

@@ -12,7 +12,7 @@ from edgecl.config import CameraSettings
 from edgecl.errors import CameraStalled, FrameUnusable
 from edgecl.types import Frame
 
-Gap = CameraStalled | FrameUnusable  # in place of a frame; others may follow
+Gap = CameraStalled | FrameUnusable
 
 
 def ends(url: str) -> bool:
@@ -25,8 +25,8 @@ def footage(
 ) -> Generator[Frame | Gap, None, None]:
     """Frames of the camera, file or folder at `url`; of a live one always the newest.
 
-    What is missing without ending the source is given in place of a frame: `FrameUnusable` for one that cannot be read,
-    `CameraStalled` each time that a live camera was silent for the read time-out.
+    What is missing is given in place of a frame: `FrameUnusable` for one that cannot be read, `CameraStalled` where a
+    video breaks off, and each time that a live camera was silent for the read time-out. Others follow where they can.
 
     Args:
         url: see `edgecl.cameras`.
@@ -36,13 +36,13 @@ def footage(
         every: 3 for every third frame.
 
     Raises:
-        CameraUnavailable, CameraStalled, ImageRefused: see `open_camera`.
+        CameraUnavailable, ImageRefused: see `open_camera`.
     """
-    source, live = open_camera(url, settings), is_live(url)
+    source = open_camera(url, settings)
     given = number = 0
     first: Frame | None = None
-    with contextlib.closing(NewestFrame(source, settings) if live else source) as frames:
-        for found in _with_gaps(frames, live):
+    with contextlib.closing(NewestFrame(source, settings) if is_live(url) else source) as frames:
+        for found in _with_gaps(frames):
             if not isinstance(found, Frame):
                 yield found
                 continue
@@ -57,17 +57,13 @@ def footage(
             number += 1
 
 
-def _with_gaps(frames: Frames, live: bool) -> Iterator[Frame | Gap]:
+def _with_gaps(frames: Frames) -> Iterator[Frame | Gap]:
     while True:
         try:
             found: Frame | Gap = next(frames)
         except StopIteration:
             return
-        except FrameUnusable as error:
-            found = error
-        except CameraStalled as error:
-            if not live:
-                raise
+        except (CameraStalled, FrameUnusable) as error:
             found = error
         yield found
 
