@@ -18,8 +18,10 @@ else:
     import tomli as tomllib
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Positive = Annotated[float, Field(gt=0.0)]
-Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(ge=0.01, le=86_400.0)]
+Positive = Annotated[float, Field(gt=0.0, le=1e9)]
+Pixels = Annotated[int, Field(ge=1, le=16_384)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
 class _Section(BaseModel):
@@ -31,24 +33,24 @@ class BackboneSettings(_Section):
 
     precision: Literal["int8", "fp32"] = "int8"
     provider: str = "CPUExecutionProvider"
-    threads: Annotated[int, Field(ge=0)] = 0  # 0: as many as the machine has cores
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0: as many as the machine has cores
 
 
 class CameraSettings(_Section):
     """How frames are read."""
 
-    open_timeout_s: Positive = 5.0
-    read_timeout_s: Positive = 5.0
-    retry_first_s: Positive = 1.0
-    retry_longest_s: Positive = 30.0
-    width_px: Count = 640
-    height_px: Count = 480
+    open_timeout_s: Seconds = 5.0
+    read_timeout_s: Seconds = 5.0
+    retry_first_s: Seconds = 1.0
+    retry_longest_s: Seconds = 30.0
+    width_px: Pixels = 640
+    height_px: Pixels = 480
 
 
 class GateSettings(_Section):
     """Which frames are worth an embedding while teaching."""
 
-    blur_min: Annotated[float, Field(ge=0.0)] = 12.0  # variance of the Laplacian at 160 px, grey levels²
+    blur_min: Annotated[float, Field(ge=0.0, le=1e9)] = 12.0  # variance of the Laplacian at 160 px, grey levels²
     blur_drop: Fraction = 0.25  # a frame less sharp than this share of the sharpest one in the last moments is blurred
     dark_max: Fraction = 0.97  # share of pixels that are nearly black
     bright_max: Fraction = 0.97  # share of pixels that are nearly white; a thing on a white ground fills the rest
@@ -62,10 +64,10 @@ class MemorySettings(_Section):
     per_class: Count = 40  # examples
     total: Count = 3000  # examples; 28 MB of latents
     thumbnails: bool = True
-    thumbnail_px: Count = 160
+    thumbnail_px: Pixels = 160
     redundant_cosine: Fraction = 0.97  # so alike, a frame shows nothing new; chosen by benchmarks/constants.py
-    undoable_lessons: Annotated[int, Field(ge=0)] = 20  # so long displaced examples are kept for undo
-    review: Annotated[int, Field(ge=0)] = 200  # uncertain frames kept for review
+    undoable_lessons: Annotated[int, Field(ge=0, le=10**9)] = 20  # so long displaced examples are kept for undo
+    review: Annotated[int, Field(ge=0, le=10**9)] = 200  # uncertain frames kept for review
 
 
 class HeadSettings(_Section):
@@ -77,7 +79,7 @@ class HeadSettings(_Section):
 class StreamSettings(_Section):
     """How a stream of predictions is smoothed."""
 
-    smoothing_s: Annotated[float, Field(ge=0.0)] = 0.6
+    smoothing_s: Annotated[float, Field(ge=0.0, le=3600.0)] = 0.6
 
 
 class Settings(_Section):

@@ -21,6 +21,8 @@ from edgecl.backbone import Backbone
 from edgecl.config import CameraSettings, Settings, load_settings
 from edgecl.errors import CameraError, EdgeclError, StoreBusy, StoreUnwritable
 from edgecl.golden import check_golden
+from edgecl.heads import fit_of
+from edgecl.memory.backup import DATABASE
 from edgecl.memory.store import Store
 
 FREE_MIN, FREE_WARN = 50 * 10**6, 500 * 10**6  # bytes
@@ -58,6 +60,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield _guarded("home", lambda: _home(folder))
     yield _guarded("disk", lambda: _disk(folder))
     yield _guarded("memory", lambda: _memory(folder))
+    yield _guarded("head", lambda: _head(settings))
     yield from _backbone(folder, settings)
     yield _camera(settings.camera)
 
@@ -136,7 +139,7 @@ def _memory(folder: Path) -> Finding:
         if faults:
             remedy = "put back a backup with: edgecl restore BACKUP"
             return Finding("memory", "fail", f"{len(faults)} faults: {'; '.join(faults[:3])}", remedy)
-        count = sum(1 for _ in store.examples())
+        count = sum(store.counts().values())
         found = f"sound; classes: {len(store.classes())}, examples: {count}, revision {store.revision}"
     return Finding("memory", "ok", found + beside)
 
@@ -149,8 +152,28 @@ def _backbone(folder: Path, settings: Settings) -> Iterator[Finding]:
         return
     name = f"{backbone.manifest.name} in {backbone.precision} on {backbone.provider.removesuffix('ExecutionProvider')}"
     yield Finding("backbone", "ok", f"{name}, digests as declared")
+    if (folder / DATABASE).exists():
+        yield _guarded("trunk", lambda: _trunk(folder, backbone))
     yield _guarded("golden", lambda: _golden(backbone, releases.current(folder)))
     yield _guarded("latency", lambda: _latency(backbone))
+
+
+def _head(settings: Settings) -> Finding:
+    fit_of(settings.head.name)
+    return Finding("head", "ok", settings.head.name)
+
+
+def _trunk(folder: Path, backbone: Backbone) -> Finding:
+    with Store(folder, writable=False) as store:
+        found = store.trunk()
+    if found in (None, backbone.trunk_digest):
+        return Finding("trunk", "ok", f"{backbone.trunk_digest:.12}…, that of the memory")
+    return Finding(
+        "trunk",
+        "fail",
+        f"the memory was made by trunk {found:.12}…, the backbone has {backbone.trunk_digest:.12}…",
+        "set the precision or export the backbone that it was taught with, or forget all classes and teach them anew",
+    )
 
 
 def _golden(backbone: Backbone, release: Path) -> Finding:

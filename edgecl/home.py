@@ -11,6 +11,7 @@ from edgecl import releases
 from edgecl.backbone import Backbone
 from edgecl.config import Settings, default_home, load_settings
 from edgecl.learner import Learner
+from edgecl.manifest import Precision
 from edgecl.memory.store import Store
 
 
@@ -44,13 +45,16 @@ class Home:
         """
         return Store(self.folder, writable)
 
-    def backbone(self) -> Backbone:
-        """Load the active release.
+    def backbone(self, precision: Precision | None = None) -> Backbone:
+        """Load the active release, in another `precision` than the settings' if need be.
 
         Raises:
             BackboneError: there is none, or it is damaged.
         """
-        return Backbone(releases.current(self.folder), self.settings.backbone)
+        settings = self.settings.backbone
+        if precision is not None:
+            settings = settings.model_copy(update={"precision": precision})
+        return Backbone(releases.current(self.folder), settings)
 
     @contextlib.contextmanager
     def learner(self, writable: bool = True) -> Iterator[Learner]:

@@ -27,18 +27,16 @@ class Minimum:
     Attributes:
         point: float32 (n,).
         value: of the function there.
-        gradient_norm: Euclidean.
         evaluations: of the function.
     """
 
     point: Vector
     value: float
-    gradient_norm: float
     evaluations: int
 
 
 def minimise(
-    function: Callable[[Vector], tuple[float, Vector]], start: Vector, tolerance: float, evaluations_max: int = 200
+    function: Callable[[Vector], tuple[float, Vector]], start: Vector, tolerance: float, evaluations_max: int = 1000
 ) -> Minimum:
     """Go downhill from `start` until the gradient is shorter than `tolerance`, or no step helps any more.
 
@@ -69,7 +67,7 @@ def minimise(
         if float(moved @ bent) > 0.0:
             pairs.append((moved, bent))
         point, value, gradient = reached, lower, slanted
-    return Minimum(point, value, float(np.linalg.norm(gradient)), evaluations)
+    return Minimum(point, value, evaluations)
 
 
 def _inverse_hessian_times(gradient: Vector, pairs: deque[tuple[Vector, Vector]]) -> Vector:

@@ -6,6 +6,7 @@ always be made again from the memory.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
 from edgecl.config import Settings
-from edgecl.errors import BackboneMismatch, NothingKept
+from edgecl.errors import BackboneMismatch, NothingKept, StoreBusy, StoreUnwritable
 from edgecl.gate import FrameGate
 from edgecl.lesson import Burst
 from edgecl.memory.forgetting import ForgetProof
@@ -28,6 +29,7 @@ from edgecl.smoothing import Smoother
 from edgecl.types import Frame, Lesson, Prediction, Sight, check_label
 
 EMBED_AT_A_TIME = 64
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,7 @@ class Learner:
         name = self.settings.head.name
         self.recogniser = Recogniser.fit(view, name, self.recogniser)
         if self.recogniser is not None and self.store.writable:
-            arrays, numbers = self.recogniser.to_arrays()
-            self.store.heads.put(self.backbone.tail_digest, name, view.revision, arrays, numbers)
+            self._keep(self.recogniser, name, view.revision)
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Embed every example anew and learn from nothing else: what the memory holds is all there is."""
@@ -250,6 +251,14 @@ class Learner:
         self.relearn()
 
     # Inside
+
+    def _keep(self, recogniser: Recogniser, name: str, revision: int) -> None:
+        """Spare the next start the fit. What was taught is on disk already, so a failure here costs time alone."""
+        arrays, numbers = recogniser.to_arrays()
+        try:
+            self.store.heads.put(self.backbone.tail_digest, name, revision, arrays, numbers)
+        except (StoreUnwritable, StoreBusy) as error:
+            log.warning("the head could not be kept, so the next start learns it again: %s", error)
 
     def _select(self, label: str, vectors: NDArray[np.float32]) -> Selection:
         memory = self.settings.memory

@@ -67,6 +67,7 @@ class Status:
         bytes: of the memory on disk.
         reviews: frames that wait for a person.
         revision: of the memory.
+        foreign_trunk: whether the memory was made by another trunk, so that nothing can be learned or answered.
         head_revision: revision that the stored head was fitted to, None where there is no head for this tail.
         last_lesson: the newest that was not undone.
     """
@@ -81,6 +82,7 @@ class Status:
     bytes: int
     reviews: int
     revision: int
+    foreign_trunk: bool
     head_revision: int | None
     last_lesson: Lesson | None
 
@@ -98,13 +100,14 @@ def status(home: Home) -> Status:
         BackboneDamaged: the release's manifest cannot be read.
     """
     link = home.folder / CURRENT
-    name = precision = tail = None
+    name = precision = tail = trunk = None
     number = int(link.resolve().name) if link.is_dir() and link.resolve().name.isdigit() else None
     if link.is_dir():
         manifest = read_manifest(link)
         name, precision = manifest.name, home.settings.backbone.precision
         graphs = manifest.graphs.get(home.settings.backbone.precision)
-        tail = graphs.tail.sha256 if graphs is not None else None
+        if graphs is not None:
+            tail, trunk = graphs.tail.sha256, graphs.trunk.sha256
     with home.store(writable=False) as store:
         head = store.heads.get(tail, home.settings.head.name) if tail is not None else None
         return Status(
@@ -118,6 +121,7 @@ def status(home: Home) -> Status:
             bytes=store.bytes_used(),
             reviews=len(store.reviews),
             revision=store.revision,
+            foreign_trunk=trunk is not None and store.trunk() not in (None, trunk),
             head_revision=head[0] if head is not None else None,
             last_lesson=next((lesson for lesson in store.history() if lesson.undone_at is None), None),
         )

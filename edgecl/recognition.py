@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.errors import BackboneMismatch
-from edgecl.heads import fit_of
+from edgecl.heads import Fit, fit_of
 from edgecl.lbfgs import minimise
 from edgecl.memory.view import MemoryView
 from edgecl.types import Embedding, LinearHead, Prediction, softmax
-from edgecl.unknown import HeldOut, Rejector, calibrate
+from edgecl.unknown import UNKNOWN, HeldOut, Rejector, calibrate
 
 TOP = 5
 
@@ -39,7 +39,7 @@ class Scores:
         """The answer in words."""
         best = np.argsort(-self.probabilities, kind="stable")[:TOP]
         top = tuple((names[int(self.class_ids[k])], float(self.probabilities[k])) for k in best)
-        label = top[0][0] if top and self.unknown <= 0.5 else None
+        label = top[0][0] if top and self.unknown <= UNKNOWN else None
         return Prediction(label, top[0][1] if top else 0.0, top, self.unknown, camera, taken_at, age)
 
 
@@ -57,7 +57,11 @@ class Recogniser:
         if not len(view):
             return None
         fit = fit_of(head_name)
-        head = fit(view, previous.head if previous else None)
+        return cls.of(view, fit(view, previous.head if previous else None), fit)
+
+    @classmethod
+    def of(cls, view: MemoryView, head: LinearHead, fit: Fit) -> Recogniser:
+        """`head`, which `fit` made of the view, with its calibration."""
         return cls(*calibrate(view, head, fit))
 
     def with_new_class(self, view: MemoryView, class_id: int) -> Recogniser:

@@ -149,6 +149,7 @@ def of_status(status: Status) -> Record:
         "bytes": status.bytes,
         "reviews": status.reviews,
         "revision": status.revision,
+        "foreign_trunk": status.foreign_trunk,
         "head_revision": status.head_revision,
         "head_is_current": status.head_is_current,
         "last_lesson": of_lesson(status.last_lesson) if status.last_lesson is not None else None,

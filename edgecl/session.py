@@ -32,6 +32,14 @@ class Glance:
     fps: float
 
 
+@dataclass(frozen=True)
+class _Given:
+    """The frames of the last lesson and the class that has them; None while no class does."""
+
+    label: str | None
+    burst: Burst
+
+
 class Session:
     """The state of one demonstration.
 
@@ -57,7 +65,7 @@ class Session:
         self.report: LessonReport | None = None
         self.over = False
         self._correcting = False
-        self._last: Burst | None = None
+        self._last: _Given | None = None
         self._until = 0.0  # s, monotonic, of the lesson
         # How often a frame may enter the memory does not matter for a look at it.
         self._gate = FrameGate(learner.settings.gate.model_copy(update={"rate_max_hz": 1000.0}))
@@ -111,6 +119,10 @@ class Session:
                 self.message = f"there is no class {key} yet; press n for a new one"
             else:
                 self._choose(self.names[int(key) - 1], monotonic)
+        elif key == ESCAPE:
+            self._cancel()
+        elif key in ("n", "u", "c") and self.burst is not None:
+            self.message = f"the lesson about {self.label!r} is not over yet; Esc ends it"
         elif key == "n":
             self.typed = ""
         elif key == "u":
@@ -122,8 +134,6 @@ class Session:
                 if self._correcting
                 else "there is no lesson of this session to correct"
             )
-        elif key == ESCAPE:
-            self._cancel()
 
     def _type(self, key: str, monotonic: float) -> None:
         typed = self.typed or ""
@@ -153,29 +163,37 @@ class Session:
             self.burst, self.label, self._until = self.learner.burst(), label, monotonic + LESSON_S
             self.message = f"show {label!r} from all sides"
 
-    def _learn(self, burst: Burst) -> None:
-        self.burst, self._last = None, burst
+    def _learn(self, burst: Burst) -> bool:
+        self.burst, self.report, self._last = None, None, None
         try:
             self.report = self.learner.teach(self.label, burst, "camera")
-            self.message = f"learned {self.label!r}"
         except EdgeclError as error:  # the person sees it, and goes on
-            self.report, self._last = None, None
             self.message = str(error)
+            return False
+        self._last = _Given(self.label, burst)
+        self.message = f"learned {self.label!r}"
+        return True
 
-    def _undo(self) -> None:
+    def _undo(self) -> bool:
+        self._correcting = False
         try:
             lesson = self.learner.undo()
-            self.message = f"undid the lesson about {lesson.label!r}"
-            self.report = self._last = None
         except EdgeclError as error:
             self.message = str(error)
+            return False
+        self.message = f"undid the lesson about {lesson.label!r}"
+        self.report = self._last = None
+        return True
 
     def _correct(self, label: str) -> None:
-        """Take the last lesson back and give its frames to `label`."""
-        burst, self._correcting = self._last, False
-        if burst is None or label == self.label:
+        """Take the last lesson back and give its frames to `label`; where that fails, they can be given again."""
+        given, self._correcting = self._last, False
+        if given is None or label == given.label:
             self.message = f"it was taught as {label!r} already"
             return
-        self._undo()
+        if given.label is not None and not self._undo():
+            return
         self.label = label
-        self._learn(burst)
+        if not self._learn(given.burst):
+            self._last = _Given(None, given.burst)
+            self.message += "; press c to give the frames to another class"

@@ -20,10 +20,12 @@ from edgecl.types import LinearHead
 
 # Chosen on training pictures of COIL-100 and the Grocery Store set; the slack by benchmarks/constants.py.
 ACCEPTED_SHARE = 0.9  # of the left-out examples lie above the threshold on the largest logit
-DISTANCE_SLACK = 2.5  # spreads by which a distance may exceed the usual one at no price
+DISTANCE_SLACK = 2.0  # spreads by which a distance may exceed the usual one at no price
+THRESHOLD_MIN = 0.75  # spreads; a few left-out examples may lie closer together than what will be asked
 DISTANCE_PRICE = 5.0  # per spread beyond that
 PRIOR_EXAMPLES = 20.0  # left-out examples that the prior on distances counts for
 TEMPERATURE_ROWS = 5000
+UNKNOWN = 0.5  # a picture with a higher unknown score is like nothing that was taught
 
 
 @dataclass(frozen=True)
@@ -138,12 +140,12 @@ def calibrate(view: MemoryView, head: LinearHead, fit: Fit) -> tuple[LinearHead,
     prototypes = view.stats.means().astype(np.float32)
     held_out = HeldOut(head.class_ids, answers.accuracy(head.class_ids))
     if not len(answers.rows):
-        temperature, middle, spread, threshold = 1.0, 0.0, 1.0, DISTANCE_SLACK / 2
+        temperature, middle, spread, threshold = 1.0, 0.0, 1.0, THRESHOLD_MIN
     else:
         temperature = _temperature(answers.logits, answers.rows)
         largest = answers.logits.max(axis=1)
         middle, spread = float(np.median(largest)), max(float(largest.std()), 1e-6)
-        threshold = max(float(np.quantile((middle - largest) / spread, ACCEPTED_SHARE)), DISTANCE_SLACK / 2)
+        threshold = max(float(np.quantile((middle - largest) / spread, ACCEPTED_SHARE)), THRESHOLD_MIN)
     usual, scatter = _usual_distance(answers.distances, view)
     rejector = Rejector(prototypes, middle, spread, usual, scatter, threshold)
     calibrated = LinearHead(head.weight, head.bias, head.class_ids, head.tail, head.revision, head.name, temperature)

@@ -17,7 +17,7 @@ import numpy as np
 from edgecl.cameras.sample import photograph, pose, view
 from edgecl.cli.app import main
 
-PROGRAM = (sys.executable, "-m", "edgecl.cli")
+PROGRAM = (sys.executable, "-m", "edgecl")
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,12 @@ import shutil
 import struct
 import subprocess
 import zlib
+from pathlib import Path
 
 import cv2
 import pytest
 from camera_servers import Server, serving
-from commands import bare_home, picture, run, run_process, save_pictures, save_video
+from commands import PROGRAM, bare_home, picture, run, run_process, save_pictures, save_video
 
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
@@ -294,3 +295,47 @@ def test_an_unknown_backbone_is_refused(tmp_path):
 
 def test_the_live_demonstration_needs_a_terminal(home):
     assert_refused(run_process("demo", "--home", home), "--script")
+
+
+def test_json_is_json_where_the_terminal_has_no_unicode(home):
+    assert run("classes", "rename", "cat", "kätzchen", "--home", home).status == 0
+    told = run_process("classes", "list", "--json", "--home", home, wrap=("env", "PYTHONIOENCODING=ascii"))
+    assert told.record["label"] == "kätzchen"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_an_answer_that_cannot_be_printed_says_that_the_work_is_done(home):
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run([*PROGRAM, "undo", "--home", home], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert told.returncode == 1
+    assert "is done" in told.stderr
+    assert "Traceback" not in told.stderr
+    assert known(home) == ""
+
+
+def test_a_folder_that_may_not_be_read_is_named(home, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied", "/secret")
+
+    monkeypatch.setattr("edgecl.releases.current", refuse)
+    assert_refused(run("predict", "sample://cat", "--limit", 1, "--home", home), "/secret", "rights")
+
+
+def test_a_missing_library_of_the_system_is_named_with_its_package(home, monkeypatch):
+    def refuse(*arguments):
+        raise ImportError("libGL.so.1: cannot open shared object file: No such file or directory")
+
+    monkeypatch.setattr("edgecl.releases.current", refuse)
+    assert_refused(run("predict", "sample://cat", "--limit", 1, "--home", home), "libGL.so.1", "apt install libgl1")
+
+
+def test_a_program_that_is_told_to_end_leaves_no_temporary_folder(home, tmp_path):
+    (tmp_path / "scratch").mkdir()
+    bench = [*PROGRAM, "bench", "--home", str(home), "--classes", "300"]
+    process = subprocess.Popen(bench, env=os.environ | {"TMPDIR": str(tmp_path / "scratch")}, stderr=subprocess.PIPE)
+    while not list((tmp_path / "scratch").glob("*/300/edgecl.db")):
+        assert process.poll() is None
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert not list((tmp_path / "scratch").iterdir())

@@ -15,6 +15,7 @@ import pytest
 from commands import PROGRAM, bare_home, picture, run
 
 from edgecl.demonstration import CLASSES
+from edgecl.errors import StoreUnwritable
 from edgecl.home import Home
 from edgecl.session import ENTER, ESCAPE, Session
 from edgecl.types import Frame
@@ -118,6 +119,49 @@ def test_the_last_lesson_can_be_undone_and_corrected(bench):
     assert "no lesson" in bench.session.message
     bench.press("c")
     assert not bench.session.correcting
+
+
+def test_a_correction_that_cannot_be_written_can_be_given_again(bench, monkeypatch):
+    bench.press("n", *"dog", ENTER)
+    bench.show("cat", 3.2)
+    with monkeypatch.context() as broken:
+        broken.setattr(bench.session.learner, "teach", refuse)
+        bench.press("c", "n", *"cat", ENTER)
+        assert "disk" in bench.session.message
+    bench.press("c", "n", *"cat", ENTER)
+    assert bench.session.names == ["cat"]
+
+
+def test_where_the_lesson_cannot_be_taken_back_nothing_is_taught(bench, monkeypatch):
+    bench.press("n", *"dog", ENTER)
+    bench.show("cat", 3.2)
+    monkeypatch.setattr(bench.session.learner, "undo", refuse)
+    bench.press("c", "n", *"cat", ENTER)
+    assert bench.session.names == ["dog"]
+
+
+@pytest.mark.parametrize("key", ["n", "u", "c"])
+def test_during_a_lesson_only_its_own_keys_count(key, bench):
+    bench.press("n", *"cat", ENTER)
+    bench.show("cat", 1.0)
+    bench.press(key)
+    assert "not over yet" in bench.session.message
+    bench.show("cat", 2.5)
+    assert bench.session.names == ["cat"]
+
+
+def test_undo_ends_a_correction_that_was_begun(bench):
+    for name in ("cat", "coffee"):
+        bench.press("n", *name, ENTER)
+        bench.show(name, 3.2)
+    bench.press("c", "u", "1")
+    assert not bench.session.correcting
+    assert bench.session.label == "cat"
+    assert bench.session.burst is not None
+
+
+def refuse(*arguments):
+    raise StoreUnwritable("found the disk full")
 
 
 def test_a_lesson_can_be_cancelled_and_then_teaches_nothing(bench):

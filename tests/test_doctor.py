@@ -1,6 +1,8 @@
 """The doctor: what it finds, and what it says to do."""
 
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,13 @@ from edgecl.files import sha256
 from edgecl.manifest import read_manifest
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
+
+OPERATIONS = Path(__file__).parent.parent / "docs" / "operations.md"
+
+
+def section(path, title):
+    """What stands below a heading of a page."""
+    return path.read_text("utf-8").split(f"## {title}\n")[1].split("\n## ")[0]
 
 
 @pytest.fixture
@@ -26,9 +35,8 @@ def test_a_sound_home_has_nothing_that_fails(home):
     run("teach", "cat", "sample://cat", "--limit", 9, "--home", home)
     told = run("doctor", "--home", home, "--json")
     assert told.status == 0
-    assert {one["check"] for one in told.records} == {
-        "versions", "runtime", "settings", "home", "disk", "memory", "backbone", "golden", "latency", "camera",
-    }  # fmt: skip
+    documented = re.findall(r"^\| `(\w+)` \|", section(OPERATIONS, "What `doctor` says"), re.MULTILINE)
+    assert [one["check"] for one in told.records] == documented
     assert all(one.keys() == {"check", "state", "found", "remedy"} for one in told.records)
     assert "classes: 1" in findings(home)["memory"].found
 
@@ -48,6 +56,18 @@ def test_a_missing_backbone_fails_with_status_1(tmp_path):
     assert told.status == 1
     assert "edgecl export" in told.out
     assert "1 check failed" in told.err
+
+
+def test_a_memory_of_another_trunk_fails(home):
+    run("teach", "cat", "sample://cat", "--limit", 9, "--home", home)
+    (home / "edgecl.toml").write_text('[backbone]\nprecision = "fp32"\n')
+    assert findings(home)["trunk"].state == "fail"
+    assert "another trunk" in run("status", "--home", home).out
+
+
+def test_a_head_that_is_not_there_fails(home):
+    (home / "edgecl.toml").write_text('[head]\nname = "oracle"\n')
+    assert findings(home)["head"].state == "fail"
 
 
 def test_a_damaged_release_fails(tmp_path, backbone_folder):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -14,10 +17,17 @@ from edgecl.backbone import Backbone
 from edgecl.cameras import open_camera
 from edgecl.config import BackboneSettings, CameraSettings
 from edgecl.errors import ConfigRefused, InputRefused
-from edgecl.evaluate import metrics, protocols, streams
+from edgecl.evaluate import metrics, streams
+from edgecl.evaluate.new_classes import new_classes
+from edgecl.evaluate.open_set import open_set
+from edgecl.evaluate.protocol import Setting, taught
 from edgecl.evaluate.report import new_classes_text, open_set_text, speed_text
 from edgecl.evaluate.speed import measure
+from edgecl.heads import fit_of
+from edgecl.images import images_below
+from edgecl.recognition import Recogniser
 from edgecl.releases import install_first
+from edgecl.types import LinearHead
 
 scores = st.lists(st.floats(-3, 3).map(lambda x: round(x, 1)), min_size=1, max_size=40)
 
@@ -87,7 +97,7 @@ def backbone(backbone_folder):
 
 
 def nc(folder, backbone, **more):
-    return protocols.new_classes(folder, backbone, **{"keep": 4, "order_seed": 0, "head": "softmax"} | more)
+    return new_classes(Setting(folder, keep=4, **more), backbone)
 
 
 def test_new_classes_are_learned_one_a_lesson(folder, backbone):
@@ -111,9 +121,7 @@ def test_the_order_of_the_classes_does_not_change_the_outcome(folder, backbone):
 
 
 def test_open_set_tells_another_kind_of_picture(folder, backbone):
-    result = protocols.open_set(
-        folder, folder / "strange", backbone, unseen_classes=1, keep=4, order_seed=0, head="softmax"
-    )
+    result = open_set(Setting(folder, keep=4), folder / "strange", 1, backbone)
     assert result.known_classes == 3
     assert result.auroc_far > 0.9
     assert 0.0 <= result.ece <= 1.0
@@ -121,26 +129,49 @@ def test_open_set_tells_another_kind_of_picture(folder, backbone):
 
 
 def test_embeddings_from_the_cache_are_those_computed(folder, backbone, tmp_path):
-    paths = streams.images_below(folder / "test")
+    paths = images_below(folder / "test")
     computed = streams.embed_files(paths, backbone, kept=False, cache=tmp_path)
     assert np.array_equal(streams.embed_files(paths, backbone, kept=False, cache=tmp_path), computed)
     assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_the_cache_never_crosses_precisions(folder, backbone, backbone_folder, tmp_path):
-    paths = streams.images_below(folder / "strange")
+    paths = images_below(folder / "strange")
     other = Backbone(backbone_folder, BackboneSettings(precision="fp32"))
     streams.embed_files(paths, backbone, kept=False, cache=tmp_path)
     streams.embed_files(paths, other, kept=False, cache=tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
 
 
-def test_the_cache_notices_a_changed_picture(backbone, tmp_path):
-    path = tmp_path / "a.png"
+def test_the_cache_notices_a_changed_picture_of_the_same_size_and_time(backbone, tmp_path):
+    path = tmp_path / "a.bmp"
+    found = []
     for colour in (0, 200):
-        cv2.imwrite(str(path), np.full((40 + colour, 40, 3), colour, np.uint8))
-        streams.embed_files([path], backbone, kept=False, cache=tmp_path / "cache")
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+        cv2.imwrite(str(path), np.full((40, 40, 3), colour, np.uint8))
+        os.utime(path, (1.0, 1.0))
+        found.append(streams.embed_files([path], backbone, kept=False, cache=tmp_path / "cache"))
+    assert not np.allclose(*found)
+
+
+def test_the_cache_tells_what_the_memory_keeps_from_what_the_live_view_sees(folder, backbone_folder, tmp_path):
+    backbone = Backbone(backbone_folder, BackboneSettings(precision="fp32"))
+    paths = images_below(folder / "strange")
+    live, kept = (streams.embed_files(paths, backbone, kept=kept, cache=tmp_path) for kept in (False, True))
+    assert np.abs(live - kept).max() > 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"junk", "shape", "not finite"])
+def test_a_damaged_entry_of_the_cache_is_made_anew(damage, folder, backbone, tmp_path):
+    paths = images_below(folder / "strange")
+    computed = streams.embed_files(paths, backbone, kept=False, cache=tmp_path)
+    (entry,) = tmp_path.iterdir()
+    if damage == "shape":
+        np.save(entry, computed[:1])
+    elif damage == "not finite":
+        np.save(entry, computed * np.nan)
+    else:
+        entry.write_bytes(damage)
+    assert np.array_equal(streams.embed_files(paths, backbone, kept=False, cache=tmp_path), computed)
 
 
 def test_a_folder_without_classes_is_refused(backbone, tmp_path):
@@ -148,9 +179,42 @@ def test_a_folder_without_classes_is_refused(backbone, tmp_path):
         nc(tmp_path, backbone)
 
 
-def test_an_unknown_head_is_refused(folder, backbone):
+def test_an_unknown_head_is_refused_before_anything_is_embedded(tmp_path, backbone):
     with pytest.raises(ConfigRefused, match="oracle"):
-        nc(folder, backbone, head="oracle")
+        nc(tmp_path / "nothing here", backbone, head="oracle")
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_class_without_pictures_in_one_part_is_refused(part, folder, backbone, tmp_path):
+    shutil.copytree(folder, tmp_path / "gap")
+    for picture in (tmp_path / "gap" / part / "cat").iterdir():
+        picture.unlink()
+    with pytest.raises(InputRefused, match="cat"):
+        nc(tmp_path / "gap", backbone)
+
+
+def test_a_head_that_cannot_tell_the_classes_apart_is_not_called_right(folder, backbone, monkeypatch):
+    monkeypatch.setattr(LinearHead, "logits", lambda head, vectors: np.zeros((len(vectors), len(head.bias))))
+    assert nc(folder, backbone).final_accuracy == 0.25
+
+
+def test_pictures_to_learn_from_and_pictures_to_ask_about_are_never_mixed(folder, backbone):
+    stream = streams.class_stream(folder, backbone, 0)
+    files = {part: images_below(folder / part) for part in ("train", "test")}
+    assert np.array_equal(stream.train.vectors, streams.embed_files(files["train"], backbone, kept=True))
+    assert np.array_equal(stream.test.vectors, streams.embed_files(files["test"], backbone, kept=False))
+
+
+def test_what_is_unknown_does_not_depend_on_how_the_head_came_about(folder, backbone):
+    stream = streams.class_stream(folder, backbone, 0)
+    fit = fit_of("softmax")
+    *_, last = taught(stream, backbone, 4, fit, 4)
+    scores = []
+    for head in (last.head, fit(last.view, None)):
+        recogniser = Recogniser.of(last.view, head, fit)
+        asked = stream.test.vectors
+        scores.append(recogniser.rejector.scores(asked, head.logits(asked)))
+    assert np.abs(scores[0] - scores[1]).max() < 0.1  # what the solver's tolerance leaves open of 16 examples
 
 
 @pytest.fixture(scope="module")
@@ -163,14 +227,13 @@ def speed(backbone_folder):
 def test_the_benchmark_times_a_lesson_for_each_size_of_memory(speed):
     result, told = speed
     assert [(lesson.classes, lesson.examples) for lesson in result.lessons] == [(2, 40), (5, 100)]
-    assert all(0 < lesson.first_ms <= lesson.full_ms for lesson in result.lessons)
     assert "lesson with 5 classes known" in told
 
 
 def test_the_benchmark_compares_with_the_bare_network(speed):
     result, _ = speed
-    assert result.pipeline_ratio == pytest.approx(result.pipeline_ms_p50 / result.bare_ms_p50)
-    assert result.embed_ms_p50 > 0
+    assert result.pipeline_ratio is not None
+    assert min(result.bare_ms_p50, result.embed_ms_p50, result.pipeline_ms_p50) > 0
 
 
 def test_the_benchmark_measures_a_process_of_its_own(speed):
@@ -199,4 +262,4 @@ def test_the_openset_command_prints_the_documented_fields(folder, backbone_folde
 
 def test_leaving_out_every_class_is_refused(folder, backbone):
     with pytest.raises(InputRefused, match="4 classes"):
-        protocols.open_set(folder, folder, backbone, unseen_classes=4, keep=4, order_seed=0, head="softmax")
+        open_set(Setting(folder, keep=4), folder / "strange", 4, backbone)

@@ -9,8 +9,17 @@ from edgecl import review
 from edgecl.backbone import Backbone
 from edgecl.cameras import open_camera
 from edgecl.config import BackboneSettings, CameraSettings, MemorySettings, Settings
-from edgecl.errors import BackboneMismatch, ClassUnknown, ItemUnknown, LabelRefused, NothingKept, NothingToUndo
+from edgecl.errors import (
+    BackboneMismatch,
+    ClassUnknown,
+    ItemUnknown,
+    LabelRefused,
+    NothingKept,
+    NothingToUndo,
+    StoreUnwritable,
+)
 from edgecl.learner import Learner
+from edgecl.memory.reviews import ReviewFrame
 from edgecl.memory.store import Store
 from edgecl.types import Frame
 
@@ -241,6 +250,42 @@ def test_uncertain_frames_wait_for_review_and_can_be_taught(learner):
 def test_a_review_frame_that_is_gone_is_named(learner):
     with pytest.raises(ItemUnknown, match="17"):
         review.teach(learner, 17, "cat")
+
+
+def test_undo_also_restores_what_is_unknown(learner):
+    teach(learner, "cat")
+    strangers = [frame for name in ("rocket", "coins", "astronaut") for frame in frames(name, 4)]
+    before = [learner.predict(frame).unknown_score for frame in strangers]
+    teach(learner, "coffee")
+    learner.undo()
+    after = [learner.predict(frame).unknown_score for frame in strangers]
+    assert min(before) > 0.5
+    assert np.abs(np.subtract(before, after)).max() < 0.02
+
+
+def test_a_lesson_counts_although_the_head_cannot_be_kept(learner, monkeypatch, caplog):
+    def full(*arguments):
+        raise StoreUnwritable("found the disk full")
+
+    monkeypatch.setattr(learner.store.heads, "put", full)
+    report = teach(learner, "cat")
+    assert learner.store.history()[0].id == report.lesson.id
+    assert share(learner, "cat", "cat") > 0.5
+    assert "disk full" in caplog.text
+
+
+def test_a_review_frame_of_another_trunk_is_refused_and_stays(tmp_path, backbone, backbone_folder):
+    other = Backbone(backbone_folder, BackboneSettings(precision="fp32"))
+    with Store(tmp_path) as store:
+        number = store.reviews.add(review_frame(backbone), keep=5)
+        with pytest.raises(BackboneMismatch, match="review drop"):
+            review.teach(Learner(store, other, Settings()), number, "cat")
+        assert len(store.reviews) == 1
+
+
+def review_frame(backbone):
+    latent = backbone.latent(backbone.see(frames("cat", 1)[0].image).activation)
+    return ReviewFrame(0, latent, backbone.trunk_digest, None, None, 0.4, 0.5, 1.0, "usb:0")
 
 
 def test_an_unknown_class_is_named(learner):

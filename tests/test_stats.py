@@ -85,18 +85,6 @@ def test_the_order_of_examples_does_not_matter(batch, random):
     assert_same(one_by_one, learned(vectors, ids))
 
 
-@given(batches())
-def test_relabelling_is_learning_under_the_other_label(batch):
-    vectors, ids = batch
-    stats = learned(vectors, ids)
-    if not (ids == 3).any():
-        with pytest.raises(NotLearned):
-            stats.relabel(3, 5)
-        return
-    stats.relabel(3, 5)
-    assert_same(stats, learned(vectors, np.where(ids == 3, 5, ids)))
-
-
 @given(batches(smallest=1))
 def test_reverting_everything_leaves_nothing_at_all(batch):
     vectors, ids = batch

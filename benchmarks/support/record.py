@@ -51,13 +51,13 @@ def backbone_home() -> Path:
     try:
         current(home)
     except BackboneMissing:
-        subprocess.run([sys.executable, "-m", "edgecl.cli", "export", "--home", str(home)], check=True)
+        subprocess.run([sys.executable, "-m", "edgecl", "export", "--home", str(home)], check=True)
     return home
 
 
 def edgecl(*arguments: str) -> dict[str, Any]:
     """Run one command with --json and return its answer."""
-    command = [sys.executable, "-m", "edgecl.cli", *arguments, "--home", str(backbone_home()), "--json"]
+    command = [sys.executable, "-m", "edgecl", *arguments, "--home", str(backbone_home()), "--json"]
     answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     return answer
 

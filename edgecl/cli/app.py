@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -45,15 +48,46 @@ for _group in GROUPS:
     app.add_typer(importlib.import_module(f"edgecl.cli.{_group}").commands)
 
 
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM unwinds like Ctrl-C, so that half-written files and temporary folders go."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _in_words(error: EdgeclError | PermissionError | ImportError) -> str:
+    if isinstance(error, PermissionError):
+        return (
+            f"{error.filename} is not open to this user ({error.strerror}), expected a file or folder that it may "
+            "read; change its rights, or name another"
+        )
+    if isinstance(error, ImportError):
+        if "cannot open shared object" not in str(error):
+            raise error
+        return (
+            f"a library of the system is missing ({error}), expected those that OpenCV needs; on Debian, Ubuntu and "
+            "Raspberry Pi OS: sudo apt install libgl1 libglib2.0-0"
+        )
+    return str(error)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status: 0 done, 1 refused or failed, 2 wrongly called, 130 interrupted."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal without Unicode is no reason to fail
     try:
-        app(args=arguments, prog_name="edgecl")
-    except EdgeclError as error:
-        print(f"edgecl: {printable(str(error))}", file=sys.stderr)
+        with _ended_by_sigterm():
+            app(args=arguments, prog_name="edgecl")
+    except (EdgeclError, PermissionError, ImportError) as error:
+        print(f"edgecl: {printable(_in_words(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

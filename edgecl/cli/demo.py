@@ -49,16 +49,23 @@ def demo(
 
     terminal = Terminal(as_json)
     place = Home.at(home)
+    if not script and (as_json or not _can_draw()):
+        raise InputRefused(
+            "found no terminal to draw the demonstration on, expected one without --json; run it in a terminal, "
+            "or use: edgecl demo --script"
+        )
     ensure_backbone(place, terminal)
     if script:
         _script(place, home is None, terminal)
-        return
-    if as_json or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise InputRefused(
-            "found no terminal to show the demonstration on, expected one without --json; run it in a terminal, "
-            "or use: edgecl demo --script"
-        )
-    _live(place, src, terminal)
+    else:
+        _live(place, src, terminal)
+
+
+def _can_draw() -> bool:
+    from rich.console import Console
+
+    interactive = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    return interactive and not Console().is_dumb_terminal
 
 
 def _script(place: Home, temporary: bool, terminal: Terminal) -> None:

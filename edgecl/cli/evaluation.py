@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from edgecl.cli.options import HomeOption, JsonOption
 from edgecl.cli.terminal import Terminal
 
-if TYPE_CHECKING:
-    from edgecl.backbone import Backbone
-
 commands = typer.Typer()
 evaluations = typer.Typer(no_args_is_help=True, help="Measure learning on folders of images.")
 commands.add_typer(evaluations, name="eval")
 
-Images = Annotated[Path, typer.Argument(metavar="DIR", help="Images as train/CLASS/* and test/CLASS/*.")]
+SIZES = [10, 100, 1000]
+Images = Annotated[
+    Path, typer.Argument(metavar="DIR", readable=False, help="Images as train/CLASS/* and test/CLASS/*.")
+]
 Keep = Annotated[int, typer.Option(min=1, help="Examples kept of each class.")]
 OrderSeed = Annotated[int, typer.Option(min=0, help="Seed of the order in which the classes are taught.")]
 Head = Annotated[str, typer.Option(help="File in heads/ that learns.")]
@@ -35,23 +35,22 @@ def new_classes(
     precision: PrecisionOption = "int8",
     cache: Cache = None,
     home: HomeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """New classes: teach one class a lesson, test on all taught so far."""
-    from edgecl.evaluate import protocols
+    from edgecl.evaluate.new_classes import new_classes
+    from edgecl.evaluate.protocol import Setting
     from edgecl.evaluate.report import new_classes_text
+    from edgecl.home import Home
 
-    terminal = Terminal(json)
+    terminal = Terminal(as_json)
+    backbone = Home.at(home).backbone(precision)
     with terminal.progress("embedding") as step:
-        result = protocols.new_classes(
-            folder,
-            _backbone(home, precision),
-            keep=keep,
-            order_seed=order_seed,
-            head=head,
-            cache=cache,
-            progress=lambda done, total: step(done, f"embedding {done} of {total} images", total),
-            on_lesson=lambda done, total: step(done, f"lesson {done} of {total}", total),
+        result = new_classes(
+            Setting(folder, keep, order_seed, head, cache),
+            backbone,
+            lambda done, total: step(done, f"embedding {done} of {total} images", total),
+            lambda done, total: step(done, f"lesson {done} of {total}", total),
         )
     terminal.answer(dataclasses.asdict(result), new_classes_text(result))
 
@@ -67,24 +66,23 @@ def open_set(
     precision: PrecisionOption = "int8",
     cache: Cache = None,
     home: HomeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Open set: teach some classes, then ask about those, about like ones and about anything else."""
-    from edgecl.evaluate import protocols
+    from edgecl.evaluate.open_set import open_set
+    from edgecl.evaluate.protocol import Setting
     from edgecl.evaluate.report import open_set_text
+    from edgecl.home import Home
 
-    terminal = Terminal(json)
+    terminal = Terminal(as_json)
+    backbone = Home.at(home).backbone(precision)
     with terminal.progress("embedding") as step:
-        result = protocols.open_set(
-            folder,
+        result = open_set(
+            Setting(folder, keep, order_seed, head, cache),
             unknown,
-            _backbone(home, precision),
-            unseen_classes=unseen_classes,
-            keep=keep,
-            order_seed=order_seed,
-            head=head,
-            cache=cache,
-            progress=lambda done, total: step(done, f"embedding {done} of {total} images", total),
+            unseen_classes,
+            backbone,
+            lambda done, total: step(done, f"embedding {done} of {total} images", total),
         )
     terminal.answer(dataclasses.asdict(result), open_set_text(result))
 
@@ -92,36 +90,27 @@ def open_set(
 @commands.command()
 def bench(
     precision: PrecisionOption = "int8",
-    threads: Annotated[int, typer.Option(min=0, help="0 for as many as the machine has cores.")] = 1,
-    classes: Annotated[list[int] | None, typer.Option(min=1, help="Classes known when a lesson is timed.")] = None,
+    threads: Annotated[int, typer.Option(min=0, max=1024, help="0 for as many as the machine has cores.")] = 1,
+    classes: Annotated[list[int], typer.Option(min=1, help="Classes known when a lesson is timed.")] = SIZES,
     frames: Annotated[int, typer.Option(min=1, help="Over which frame to prediction is timed.")] = 200,
     home: HomeOption = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """How fast this machine sees and learns, and the memory it takes."""
-    from edgecl.config import BackboneSettings, default_home
     from edgecl.evaluate import speed
     from edgecl.evaluate.report import speed_text
+    from edgecl.home import Home
     from edgecl.releases import current
 
-    terminal = Terminal(json)
-    settings = BackboneSettings(precision=precision, threads=threads)
+    terminal = Terminal(as_json)
+    place = Home.at(home)
+    settings = place.settings.backbone.model_copy(update={"precision": precision, "threads": threads})
     with terminal.progress("measuring") as step:
         result = speed.measure(
-            current(home or default_home()),
+            current(place.folder),
             settings,
-            classes or [10, 100, 1000],
+            classes,
             frames,
             lambda now: step(now=now),
         )
     terminal.answer(dataclasses.asdict(result), speed_text(result))
-
-
-def _backbone(home: Path | None, precision: Literal["int8", "fp32"]) -> Backbone:
-    from edgecl.backbone import Backbone
-    from edgecl.config import BackboneSettings, default_home, load_settings
-    from edgecl.releases import current
-
-    home = home or default_home()
-    threads = load_settings(home).backbone.threads
-    return Backbone(current(home), BackboneSettings(precision=precision, threads=threads))

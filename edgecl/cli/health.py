@@ -23,6 +23,8 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     if found.backbone is not None:
         backbone = f"{found.backbone} in {found.precision}, release {found.release}"
     head = "up to date" if found.head_is_current else "behind the memory; the next command that writes brings it up"
+    if found.foreign_trunk:
+        head = "of no use: the memory was made by another trunk; see: edgecl doctor"
     last = found.last_lesson
     lines = (
         ("home", str(found.home)),

@@ -14,6 +14,7 @@ HomeOption = Annotated[
         metavar="DIR",
         help="Folder of the memory and the backbone; else $EDGECL_HOME, else the user's data folder.",
         show_default=False,
+        readable=False,
     ),
 ]
 JsonOption = Annotated[

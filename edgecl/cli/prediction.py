@@ -78,7 +78,8 @@ def predict(
 def default(context: typer.Context, home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Look through uncertain frames.
 
-    They are kept by `edgecl predict --review`. Alone the same as `edgecl review list`.
+    They are kept by `edgecl predict --review`: those whose answer has a low probability, and those neither clearly
+    known nor clearly unknown. Alone the same as `edgecl review list`.
     """
     if context.invoked_subcommand is None:
         list_reviews(home, as_json)
@@ -136,7 +137,10 @@ def drop_review(
     from edgecl.home import Home
     from edgecl.records import of_review
 
-    with Home.at(home).store() as store:
+    place = Home.at(home)
+    with place.store(writable=False) as store:
+        store.reviews.get(frame)  # so that a mistyped home is not made
+    with place.store() as store:
         dropped = store.reviews.take(frame)
     Terminal(as_json).answer(of_review(dropped), f"deleted review frame {dropped.id}")
 

@@ -47,15 +47,19 @@ def teach(
         seconds = SECONDS
     with place.learner() as learner, terminal.progress(f"looking at {label}", limit) as step:
         burst = learner.burst()
-        for found in footage(src, place.settings.camera, limit, seconds):
-            if isinstance(found, CameraStalled):  # a lesson is all or nothing
-                raise found
-            if isinstance(found, FrameUnusable):
-                burst.reject("unreadable")
-                terminal.note(f"edgecl: {found}")
-            else:
-                burst.add(found)
-            step(burst.seen, f"looking at {label}: {plural(burst.seen, 'frame')}, {len(burst.candidates)} usable")
+        try:
+            for found in footage(src, place.settings.camera, limit, seconds):
+                if isinstance(found, CameraStalled):  # a lesson is all or nothing
+                    raise found
+                if isinstance(found, FrameUnusable):
+                    burst.reject("unreadable")
+                    terminal.note(f"edgecl: {found}")
+                else:
+                    burst.add(found)
+                step(burst.seen, f"looking at {label}: {plural(burst.seen, 'frame')}, {len(burst.candidates)} usable")
+        except KeyboardInterrupt:
+            terminal.note(f"edgecl: interrupted after {plural(burst.seen, 'frame')}; nothing was taught")
+            raise
         step(burst.seen, f"learning {label}")
         report = learner.teach(label, burst, "folder" if ends(src) else "camera")
     terminal.answer(of_report(report), lesson_text(report))
@@ -113,7 +117,7 @@ def forget(
     with place.store(writable=False) as store:
         kept = store.counts()[store.class_id(label)]
     if not yes:
-        if not sys.stdin.isatty():
+        if sys.stdin is None or not sys.stdin.isatty():
             raise InputRefused(
                 f"found nobody to ask whether {label!r} shall be deleted for good, expected a terminal or --yes; "
                 "nothing was changed"
@@ -127,7 +131,7 @@ def forget(
 
 @commands.command()
 def history(
-    limit: Annotated[int, typer.Option(min=1, help="At most so many lessons, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=10**9, help="At most so many lessons, the newest first.")] = 20,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from edgecl.errors import EdgeclError
+
 Step = Callable[..., None]
 
 
@@ -24,14 +26,25 @@ class Terminal:
 
     def answer(self, record: Mapping[str, Any], text: str) -> None:
         """Print one object, or what it says in words."""
-        print(json.dumps(record, ensure_ascii=False, allow_nan=False) if self.as_json else printable(text), flush=True)
+        self._print(json.dumps(record, allow_nan=False) if self.as_json else printable(text))
 
     def answers(self, records: Sequence[Mapping[str, Any]], text: str) -> None:
         """Print one object a line, or what they say in words."""
         if not self.as_json:
-            print(printable(text), flush=True)
+            self._print(printable(text))
         for record in records if self.as_json else ():
             self.answer(record, "")
+
+    def _print(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            raise  # whoever read has heard enough
+        except OSError as error:
+            sys.stdout = None  # what is left in its buffer would fail again at the end
+            raise EdgeclError(
+                f"the answer could not be printed: {error}; what the command was to do is done, see: edgecl status"
+            ) from error
 
     def note(self, text: str) -> None:
         """Say something beside the answer."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgecl.evaluate.protocols import NewClasses, OpenSet
+from edgecl.evaluate.new_classes import NewClasses
+from edgecl.evaluate.open_set import OpenSet
 from edgecl.evaluate.speed import Speed
 
 WEAKEST = 5

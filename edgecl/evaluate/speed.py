@@ -167,10 +167,8 @@ def _frame_times(
                 step()
                 if index >= WARM_UP:
                     took[name].append((time.perf_counter() - begun) * 1000.0)
-    medians = {name: float(np.median(times)) if times else None for name, times in took.items()}
-    pipeline, embed = medians["pipeline"], medians["embed"]
-    assert pipeline is not None and embed is not None  # noqa: S101  # both were timed above
-    return medians["bare"], pipeline, embed
+    pipeline, embed = (float(np.median(took[name])) for name in ("pipeline", "embed"))
+    return float(np.median(took["bare"])) if bare is not None else None, pipeline, embed
 
 
 def _bare_network(folder: Path, settings: BackboneSettings) -> Callable[[NDArray[np.uint8]], object] | None:

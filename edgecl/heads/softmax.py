@@ -30,6 +30,8 @@ def fit(view: MemoryView, previous: LinearHead | None = None) -> LinearHead:
     loss = CrossEntropy(space.apply(view.vectors), np.searchsorted(class_ids, view.class_ids), len(class_ids))
     best = minimise(loss, _start(space, class_ids, previous), TOLERANCE).point
     weight, bias = space.fold(*loss.split(best))
+    # What all classes share changes no answer, nor the loss, so it would keep a trace of where the search began.
+    weight, bias = weight - weight.mean(axis=0), bias - bias.mean()
     return LinearHead(weight, bias, class_ids, view.tail, view.revision, "softmax")
 
 

@@ -141,24 +141,6 @@ class ClassStats:
         self.outer += other.outer
         return self
 
-    def relabel(self, source: int, target: int) -> None:
-        """Count the examples of class `source` as `target`, as a merge does.
-
-        Raises:
-            NotLearned: no example of `source` was learned.
-        """
-        moved = self.class_ids == source
-        if not moved.any():
-            raise NotLearned(f"found no example of class {source}, expected one of {self.class_ids.tolist()}")
-        if source == target:
-            return
-        count, total = self.count[moved][0], self.sum[moved][0]
-        self._keep(~moved)
-        self._widen(np.asarray([target], np.int64))
-        row = np.searchsorted(self.class_ids, target)
-        self.count[row] += count
-        self.sum[row] += total
-
     def means(self) -> NDArray[np.float64]:
         """float64 (K, D), mean embedding of each class."""
         return self.sum / self.count[:, None]
