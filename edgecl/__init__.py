@@ -6,7 +6,7 @@ import sys
 __version__ = "0.1.0"
 
 # OpenCV reads this once, when it is first imported; without it a 400 kB PNG can ask for gigabytes.
-IMAGE_PIXELS_MAX = 25_000_000
+IMAGE_PIXELS_MAX = 65_000_000  # the largest photographs of phones are 9248 × 6936 px
 os.environ["OPENCV_IO_MAX_IMAGE_PIXELS"] = str(IMAGE_PIXELS_MAX)
 # These too are read once. OpenCV and FFmpeg must not write to the user's terminal: what they mean is in our errors.
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")

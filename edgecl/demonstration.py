@@ -133,8 +133,9 @@ def _result(taught: _Taught, course: list[float]) -> ClassResult:
 
 def _teach(learner: Learner, label: str) -> _Taught:
     burst = learner.burst()
-    for frame in footage(f"sample://{label}?seed={TEACHING_SEED}", learner.settings.camera, seconds=TAUGHT_S):
-        burst.add(frame)
+    for found in footage(f"sample://{label}?seed={TEACHING_SEED}", learner.settings.camera, seconds=TAUGHT_S):
+        if isinstance(found, Frame):
+            burst.add(found)
     report = learner.teach(label, burst, "camera")
     return _Taught(label, report.lesson.kept, report.first_ms, report.full_ms)
 

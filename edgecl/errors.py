@@ -48,7 +48,7 @@ class LabelRefused(InputRefused):
 
 
 class FrameUnusable(InputRefused):
-    """The frame cannot be embedded: wrong shape, or its numbers are not finite."""
+    """One frame of many cannot be read or embedded: a damaged file, a wrong shape, or its numbers are not finite."""
 
 
 class CameraError(EdgeclError):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -12,8 +10,6 @@ from numpy.typing import NDArray
 
 from edgecl.config import GateSettings
 from edgecl.types import Frame
-
-REASONS = ("too soon", "too dark", "too bright", "blurred", "unchanged", "moving")
 
 _SIDE_PX = 160  # longest side of the copy that is measured: sensor noise averages out, blur that matters stays
 _BLACK, _WHITE = 16, 250  # grey levels at which a sensor shows nothing any more
@@ -28,18 +24,15 @@ class Verdict:
 
     Attributes:
         accepted: whether it deserves an embedding.
-        reason: why not, one of `REASONS`; None if accepted.
-        measures: what was measured. `elapsed_s` since the last accepted frame; `dark` and `bright`, shares;
-            `sharpness`, the variance of the Laplacian; `change`, the mean change since the last frame in grey levels.
+        reason: why not: "too soon", "too dark", "too bright", "blurred", "unchanged" or "moving"; None if accepted.
     """
 
     accepted: bool
     reason: str | None = None
-    measures: Mapping[str, float] = field(default_factory=dict)
 
 
 class FrameGate:
-    """Judges the frames of one or more cameras in the order in which they come.
+    """Judges the frames of one camera in the order in which they come; several cameras need a gate each.
 
     Rate, change and loss of sharpness are judged against earlier frames of the same `Frame.camera`. A still image has
     an address of its own, so nothing comes before it and only its light and sharpness count.
@@ -52,23 +45,20 @@ class FrameGate:
     def check(self, frame: Frame) -> Verdict:
         """Judge `frame` and remember it."""
         before = self._before(frame)
-        measures: dict[str, float] = {}
-        if before is not None and before.accepted is not None:
-            measures["elapsed_s"] = _elapsed(before.accepted, frame)
-            if measures["elapsed_s"] * self._settings.rate_max_hz < _JITTER:
-                return Verdict(False, "too soon", MappingProxyType(measures))
+        accepted = before.accepted if before is not None else None
+        if accepted is not None and _elapsed(accepted, frame) * self._settings.rate_max_hz < _JITTER:
+            return Verdict(False, "too soon")
         grey = _small_grey(frame.image)
-        measures |= _light(grey) | {"sharpness": sharpness(grey)}
-        peak, gap_s = measures["sharpness"], 0.0
+        detail = sharpness(grey)
+        peak, gap_s, change = detail, 0.0, None
         if before is not None and before.grey.shape == grey.shape:
             gap_s = _elapsed(before.frame, frame)
             peak = max(peak, before.peak * 0.5 ** (gap_s / _PEAK_HALVES_S))
-            measures["change"] = float(cv2.mean(cv2.absdiff(grey, before.grey))[0])
-        reason = self._reason(measures, peak, gap_s)
+            change = float(cv2.mean(cv2.absdiff(grey, before.grey))[0])
+        reason = self._light(grey) or self._detail(detail, peak) or self._motion(change, gap_s)
         moment = _Moment(frame.taken_at, frame.monotonic)
-        accepted = moment if reason is None else before.accepted if before is not None else None
-        self._seen = _Seen(frame.camera, moment, accepted, grey, peak)
-        return Verdict(reason is None, reason, MappingProxyType(measures))
+        self._seen = _Seen(frame.camera, moment, moment if reason is None else accepted, grey, peak)
+        return Verdict(reason is None, reason)
 
     def _before(self, frame: Frame) -> _Seen | None:
         seen = self._seen
@@ -76,19 +66,21 @@ class FrameGate:
             return None
         return seen
 
-    def _reason(self, measures: Mapping[str, float], peak: float, gap_s: float) -> str | None:
-        settings = self._settings
-        if measures["dark"] > settings.dark_max:
+    def _light(self, grey: NDArray[np.uint8]) -> str | None:
+        if np.count_nonzero(grey < _BLACK) > self._settings.dark_max * grey.size:
             return "too dark"
-        if measures["bright"] > settings.bright_max:
-            return "too bright"
-        if measures["sharpness"] < max(settings.blur_min, settings.blur_drop * peak):
-            return "blurred"
-        if "change" not in measures:
+        return "too bright" if np.count_nonzero(grey > _WHITE) > self._settings.bright_max * grey.size else None
+
+    def _detail(self, detail: float, peak: float) -> str | None:
+        return "blurred" if detail < max(self._settings.blur_min, self._settings.blur_drop * peak) else None
+
+    def _motion(self, change: float | None, gap_s: float) -> str | None:
+        """`change`: mean since the last frame, grey levels; None where there is none to compare with."""
+        if change is None:
             return None
-        if measures["change"] == 0:  # even a still scene shows the sensor's noise; this is the same picture again
+        if change == 0:  # even a still scene shows the sensor's noise; this is the same picture again
             return "unchanged"
-        return "moving" if measures["change"] > settings.motion_max and gap_s < _MOTION_WITHIN_S else None
+        return "moving" if change > self._settings.motion_max and gap_s < _MOTION_WITHIN_S else None
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
@@ -127,10 +119,3 @@ def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2GRAY), np.uint8)
-
-
-def _light(grey: NDArray[np.uint8]) -> dict[str, float]:
-    return {
-        "dark": float(np.count_nonzero(grey < _BLACK) / grey.size),
-        "bright": float(np.count_nonzero(grey > _WHITE) / grey.size),
-    }

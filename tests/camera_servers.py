@@ -19,13 +19,19 @@ def jpeg(level: int) -> bytes:
 
 
 class Server(ThreadingHTTPServer):
-    """`/stream` is MJPEG, `/snapshot` one JPEG, `/secret` a snapshot for those with the password, `/page` is HTML."""
+    """`/stream` is MJPEG, `/snapshot` one JPEG, `/secret` a snapshot for those with the password, `/page` is HTML.
+
+    `/bearer` wants a token, and `/secondtime` is a stream whose second answer never gets through its headers.
+    """
 
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, port: int = 0, pictures: int = 10**9, after: str = "close", every_s: float = 0.02) -> None:
-        """Each stream sends `pictures` pictures; after them it is closed, or with `after`='stall' it falls silent."""
+        """Each stream sends `pictures` pictures; after them it is closed, or with `after`='stall' it falls silent.
+
+        With `after`='drip' it goes on for ever, byte by byte, with what is no picture.
+        """
         super().__init__(("127.0.0.1", port), Handler)
         self.pictures, self.after, self.every_s = pictures, after, every_s
         self.quiet = threading.Event()  # set when the server ends
@@ -54,6 +60,21 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.split("?")[0]
         if path == "/stream":
             self.stream()
+        elif path == "/secondtime":
+            if self.server.opened == 1:
+                self.server.opened += 1
+                self.drip(b"HTTP/1.0 200 OK\r\nX-Patience: ", b"x")
+            else:
+                self.stream()
+        elif path == "/bearer":
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Bearer realm="camera"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif path == "/ftp":
+            self.send_response(302)
+            self.send_header("Location", "ftp://127.0.0.1/snapshot")
+            self.end_headers()
         elif path == "/secret" and self.headers.get("Authorization") != "Basic YW5uOnAvd0Ax":  # ann:p/w@1
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="camera"')
@@ -90,6 +111,14 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n" + jpeg(number) + b"\r\n")
         if self.server.after == "stall":
             self.server.quiet.wait(20)
+        if self.server.after == "drip":
+            self.drip(b"--frame\r\nContent-Type: image/jpeg\r\n\r\n", b"-")
+
+    def drip(self, first: bytes, then: bytes) -> None:
+        """Say a little, often, until the other side hangs up or the server ends."""
+        self.wfile.write(first)
+        while not self.server.quiet.wait(0.05):
+            self.wfile.write(then)
 
 
 @contextlib.contextmanager

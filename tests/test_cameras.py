@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
-import logging
 import os
 import subprocess
 import sys
@@ -13,19 +12,22 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 from camera_servers import Server, jpeg, serving
+from hypothesis import given
+from hypothesis import strategies as st
 
-from edgecl.cameras import Frames, is_live, open_camera, redact, schemes
+from edgecl.cameras import Frames, capture, is_live, open_camera, redact, schemes, stdin, usb
 from edgecl.cameras.capture import Capture, ffmpeg_options
 from edgecl.cameras.newest import NewestFrame
 from edgecl.cameras.sample import HEIGHT_PX, PHOTOGRAPHS, WIDTH_PX, Pose, calibration_frames, photograph, pose, view
 from edgecl.cameras.stdin import read_frames
 from edgecl.config import CameraSettings
-from edgecl.errors import CameraError, CameraStalled, CameraUnavailable, ImageRefused
+from edgecl.errors import CameraError, CameraStalled, CameraUnavailable, FrameUnusable, ImageRefused
 from edgecl.types import Frame
 
 QUICK = CameraSettings(open_timeout_s=1.0, read_timeout_s=0.6, retry_first_s=0.1, retry_longest_s=0.3)
@@ -37,6 +39,7 @@ FORMS = {  # of every scheme: addresses that it alone accepts
     "usb": ("0", "usb:0", "/dev/video0", "usb:/dev/video1", "/dev/v4l/by-id/usb-Cam_1-video-index0"),
     "video": ("cup.mp4", "file://{here}/cup%20board.MKV", "unnamed"),
 }
+GOOD = {"folder": "photos", "sample": "sample://cat", "video": "cup.mp4"}  # of the others `opened` knows how
 BAD = {
     "folder": "empty",
     "network": "http://127.0.0.1:9/x",
@@ -84,7 +87,7 @@ def opened(scheme: str) -> Iterator[Frames]:
                 pytest.skip("this machine has no camera")
             frames = open_camera("0", QUICK)
         else:
-            frames = open_camera({"folder": "photos", "video": "cup.mp4", "sample": "sample://cat"}[scheme], QUICK)
+            frames = open_camera(GOOD[scheme], QUICK)
         yield stack.enter_context(contextlib.closing(frames))
 
 
@@ -149,7 +152,7 @@ def test_only_cameras_that_run_in_real_time_are_live(here: Path) -> None:
     assert not any(is_live(url) for url in ("photos", "cup.jpg", "cup.mp4", "-", "sample://cat"))
 
 
-@pytest.mark.parametrize("url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x"))
+@pytest.mark.parametrize("url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x", "pipe:x.mp4"))
 def test_an_unknown_address_is_told_all_the_forms_there_are(url: str, here: Path) -> None:
     with pytest.raises(CameraUnavailable, match="expected one of") as refused:
         open_camera(url, QUICK)
@@ -163,15 +166,45 @@ def test_an_unknown_address_is_told_all_the_forms_there_are(url: str, here: Path
         ("rtsp://ann:secret@host:554/live", "rtsp://***@host:554/live"),
         ("rtsp://ann:se@cr/et@host/live", "rtsp://***@host/live"),
         ("rtsp://ann:secret#1?@host/live", "rtsp://***@host/live"),
-        ("http://host/shot.cgi?usr=ann&pwd=secret&size=2", "http://host/shot.cgi?usr=***&pwd=***&size=2"),
+        ("ann:secret@10.0.0.1/x", "***@10.0.0.1/x"),
+        ("http:/ann:se/cret@host/live", "***@host/live"),
+        ("http://host/shot.cgi?usr=ann&pwd=secret&size=2", "http://host/shot.cgi?usr=***&size=2"),
+        ("http://host/shot.cgi?size=2&u=ann&pw=secret", "http://host/shot.cgi?size=2&u=***"),
+        ("rtsp://host/user=ann_password=secret_channel=1_stream=0.sdp", "rtsp://host/user=***_channel=1_stream=0.sdp"),
         ("http://host/x?API_KEY=secret", "http://host/x?API_KEY=***"),
         ("http://host/live", "http://host/live"),
+        ("http://host/x?p%77d%3Dsecret", "http://host/x?p%77d%3D***"),
+        ("rtsp://host/cam/realmonitor?channel=1&subtype=0", "rtsp://host/cam/realmonitor?channel=1&subtype=0"),
+        ("sample://cat?seed=1&fps=15", "sample://cat?seed=1&fps=15"),
         ("/photos/me@home/cup.jpg", "/photos/me@home/cup.jpg"),
+        ("../run=3/cup.mp4", "../run=3/cup.mp4"),
         ("0", "0"),
     ],
 )
 def test_passwords_are_redacted(url: str, shown: str) -> None:
     assert redact(url) == shown
+
+
+@given(
+    password=st.text("abcXYZ089!$%&'()*+,-./:;<>?@[]^_`{|}~ #=", min_size=1, max_size=20),
+    form=st.sampled_from(
+        [
+            "rtsp://zoe:{}@host/live",
+            "zoe:{}@host/live",
+            "http://host/live?u=zoe&pw={}",
+            "http://host/live?whatever={}&channel=1",
+            "rtsp://host/user=zoe_password={}_channel=1_stream=0.sdp",
+        ]
+    ),
+)
+def test_no_password_is_shown_in_any_form_of_address(password: str, form: str) -> None:
+    marked = f"Q{password}Q"  # so that it cannot be a part of the rest
+    assert marked not in redact(form.format(marked)) and "zoe" not in redact(form.format(marked))
+
+
+@given(url=st.text())
+def test_what_was_redacted_is_not_changed_by_redacting_it_again(url: str) -> None:
+    assert redact(redact(url)) == redact(url)
 
 
 @pytest.mark.parametrize(
@@ -191,18 +224,28 @@ def test_a_folder_is_read_in_the_order_of_names_and_each_still_has_its_own_addre
     assert [(level(frame), frame.camera) for frame in frames] == [(v, f"photos/{v}.jpg") for v in (10, 20, 30)]
 
 
-def test_a_folder_leaves_out_what_cannot_be_read_and_says_so(here: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_folder_names_an_image_that_cannot_be_read_and_goes_on_with_the_next(here: Path) -> None:
     (here / "photos" / "15.jpg").write_bytes(jpeg(15)[:-9])
+    frames = open_camera("photos", QUICK)
+    assert next(frames).index == 0
+    with pytest.raises(FrameUnusable, match=r"found a JPEG .* in photos/15\.jpg"):
+        next(frames)
+    assert [(frame.index, level(frame)) for frame in frames] == [(1, 20), (2, 30)]
+
+
+def test_hidden_files_of_a_folder_and_those_that_are_no_images_are_not_looked_at(here: Path) -> None:
+    (here / "photos" / "._10.jpg").write_bytes(b"what macOS adds")
     (here / "photos" / "notes.txt").write_text("no image")
-    with caplog.at_level(logging.WARNING):
-        assert [(frame.index, level(frame)) for frame in open_camera("photos", QUICK)] == [(0, 10), (1, 20), (2, 30)]
-    assert [record.getMessage().startswith("left out: found a JPEG") for record in caplog.records] == [True]
+    assert [level(frame) for frame in open_camera("photos", QUICK)] == [10, 20, 30]
 
 
 def test_a_folder_without_one_good_image_is_unavailable(here: Path) -> None:
     (here / "empty" / "1.jpg").write_bytes(b"no image")
+    frames = open_camera("empty", QUICK)
+    with pytest.raises(FrameUnusable, match=r"1\.jpg"):
+        next(frames)
     with pytest.raises(CameraUnavailable, match="found 1 image files in empty and none that can be read"):
-        list(open_camera("empty", QUICK))
+        next(frames)
 
 
 def test_one_image_that_cannot_be_read_is_refused(here: Path) -> None:
@@ -227,6 +270,11 @@ def test_a_video_that_is_cut_off_before_its_index_is_unavailable(here: Path) -> 
         list(open_camera("cut.mp4", QUICK))
 
 
+def test_a_video_that_is_not_there_is_named_and_no_other(here: Path) -> None:
+    with pytest.raises(CameraUnavailable, match=r"found nothing at nowhere\.mp4, expected a video file;"):
+        next(open_camera("nowhere.mp4", QUICK))
+
+
 def test_a_pipe_with_the_name_of_a_video_does_not_hang(here: Path) -> None:
     os.mkfifo(here / "pipe.mp4")
     with pytest.raises(CameraUnavailable, match="no regular file"):
@@ -235,10 +283,8 @@ def test_a_pipe_with_the_name_of_a_video_does_not_hang(here: Path) -> None:
 
 def test_a_backend_that_sleeps_through_its_time_out_is_left_behind(here: Path) -> None:
     os.mkfifo(here / "pipe.mp4")  # opening it blocks in the system, where no time-out of FFmpeg reaches
-    start = time.monotonic()
     with pytest.raises(CameraUnavailable, match="could not open pipe"):
         Capture("pipe.mp4", cv2.CAP_FFMPEG, ffmpeg_options(QUICK), QUICK, "pipe", "check it")
-    assert time.monotonic() - start < QUICK.open_timeout_s + 1
     with (here / "pipe.mp4").open("wb"):  # now the thread that was left behind ends
         [thread.join(2) for thread in threading.enumerate() if thread.name == "capture"]
 
@@ -257,10 +303,36 @@ def test_standard_input_gives_each_jpeg_of_a_stream_as_a_still_and_leaves_out_da
     assert [(level(frame), frame.camera) for frame in frames] == [(10, "stdin:0"), (30, "stdin:1")]
 
 
-@pytest.mark.parametrize("data", [b"no image at all", jpeg(1)[:-9]])
+@pytest.mark.parametrize("data", [b"no image at all", jpeg(1)[:-9], b"\xff\xd8\xff\xd9" + bytes(9)])
 def test_standard_input_without_a_whole_image_is_refused(data: bytes) -> None:
     with pytest.raises(ImageRefused, match="in standard input"):
         list(read_frames(io.BytesIO(data)))
+
+
+@pytest.mark.parametrize("before", [b"y\n", b"SQLite format 3\0", b"\0\0\0\x1cftypisom", b"--frame\r\n\r\n"])
+def test_standard_input_that_does_not_begin_with_a_picture_is_refused_though_some_follow(before: bytes) -> None:
+    source = io.BytesIO(before + jpeg(1) * 3)
+    with pytest.raises(ImageRefused, match=r"begin with .* in standard input"):
+        list(read_frames(source))
+    assert source.tell() == 16  # it may have no end, so no more of it is waited for
+
+
+def test_standard_input_is_not_waited_for_beyond_the_size_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Endless(io.BytesIO):
+        def read1(self, size: int | None = -1) -> bytes:
+            return super().read1(size) or b"y\n"
+
+    monkeypatch.setattr(stdin, "IMAGE_BYTES_MAX", 2000)
+    frames = read_frames(Endless(jpeg(1) + jpeg(2)))
+    assert [level(next(frames)) for _ in range(2)] == [1, 2]
+    with pytest.raises(ImageRefused, match="without a whole JPEG in standard input"):
+        next(frames)
+
+
+def test_without_any_camera_no_other_is_proposed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usb.Path, "glob", lambda *_: iter(()))
+    with pytest.raises(CameraUnavailable, match="nor any other on this machine, expected one;"):
+        next(open_camera("usb:99", QUICK))
 
 
 def test_a_dash_reads_the_standard_input_of_the_process() -> None:
@@ -295,7 +367,7 @@ def test_a_sample_ends_after_the_frames_that_were_asked_for() -> None:
 def test_a_sample_with_a_frame_rate_keeps_time() -> None:
     start = time.monotonic()
     assert len(list(open_camera("sample://cat?fps=20&frames=11", QUICK))) == 11
-    assert 0.5 <= time.monotonic() - start < 0.8
+    assert time.monotonic() - start >= 0.5
 
 
 def test_a_sample_without_a_name_walks_through_the_photographs() -> None:
@@ -339,52 +411,93 @@ def test_a_sample_address_that_is_not_understood_is_refused(part: str) -> None:
 # the newest frame
 
 
-def ticking(every_s: float, count: int, then: Exception | None = None) -> Iterator[Frame]:
+def frames_of(count: int, then: Exception | threading.Event | None = None) -> Iterator[Frame]:
+    """So many frames at once; then the end, an error, or nothing until the event."""
     for index in range(count):
-        time.sleep(every_s)
         yield Frame(np.zeros((2, 2, 3), np.uint8), time.time(), time.monotonic(), "clock", index)
-    if then is not None:
+    if isinstance(then, threading.Event):
+        then.wait(60)
+    elif then is not None:
         raise then
 
 
-def test_a_slow_reader_loses_old_frames_and_each_is_counted() -> None:
-    with NewestFrame(ticking(0.01, 40), QUICK) as newest:
-        seen = []
-        for frame in newest:
-            seen.append(frame.index)
-            time.sleep(0.1)
-        assert seen == sorted(set(seen)) and seen[-1] == 39 and newest.dropped == 40 - len(seen)
+def test_a_slow_reader_gets_the_newest_frame_and_none_before_it() -> None:
+    asked_again = threading.Event()
+
+    def source() -> Iterator[Frame]:
+        yield from frames_of(40)
+        asked_again.set()  # all but the last were replaced by a newer one
+
+    with NewestFrame(source(), QUICK) as newest:
+        assert asked_again.wait(60)
+        assert [frame.index for frame in newest] == [39]
 
 
 def test_an_error_of_the_camera_reaches_the_reader_after_the_frames_before_it() -> None:
-    with NewestFrame(ticking(0.01, 1, CameraStalled("gone")), QUICK) as newest:
+    with NewestFrame(frames_of(1, CameraStalled("gone")), QUICK) as newest:
         assert next(newest).index == 0
         with pytest.raises(CameraError, match="gone"):
             next(newest)
         assert list(newest) == []
 
 
-def test_a_reader_is_not_kept_waiting_longer_than_the_read_time_out() -> None:
-    def stuck() -> Iterator[Frame]:
-        yield from ticking(0.0, 1)
-        release.wait(10)
-
+def test_a_reader_is_told_of_a_stall_while_the_camera_is_still_silent() -> None:
     release = threading.Event()
-    newest = NewestFrame(stuck(), QUICK)
+    newest = NewestFrame(frames_of(1, release), QUICK)
     next(newest)
-    start = time.monotonic()
     with pytest.raises(CameraStalled, match="clock"):
         next(newest)
-    assert 0.5 < time.monotonic() - start < 0.9
     release.set()
     newest.close()
 
 
 def test_closing_while_another_thread_waits_ends_the_wait() -> None:
-    newest = NewestFrame(ticking(0.5, 10), QUICK)
+    release = threading.Event()
+    newest = NewestFrame(frames_of(0, release), CameraSettings(open_timeout_s=1000.0))
     rest: list[Frame] = []
     waiting = threading.Thread(target=lambda: rest.extend(newest))
     waiting.start()
     newest.close()
-    waiting.join(1)
+    waiting.join(30)
     assert not waiting.is_alive() and rest == []
+    release.set()
+
+
+# what OpenCV's backends get wrong
+
+
+class Backend:
+    """Stands for `cv2.VideoCapture`: opens anything, and ends when it is first read from."""
+
+    def __init__(self, *arguments: object) -> None:
+        pass
+
+    def isOpened(self) -> bool:
+        return True
+
+    def get(self, property: int) -> float:
+        return 10.0
+
+    def read(self) -> tuple[bool, None]:
+        return False, None
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("waited_s", "outcome"), [(0.1, "end"), (0.7, "stall")])
+def test_an_end_after_the_read_time_out_is_a_stall(
+    waited_s: float, outcome: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter((0.0, waited_s))
+    monkeypatch.setattr(capture.cv2, "VideoCapture", Backend)
+    monkeypatch.setattr(capture, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    opened = Capture("x", cv2.CAP_FFMPEG, [], QUICK, "x", "")
+    with contextlib.closing(opened), pytest.raises(CameraStalled) if outcome == "stall" else contextlib.nullcontext():
+        assert opened.read() is None
+
+
+def test_a_video_with_too_many_pixels_is_not_read(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(capture, "FRAME_PIXELS_MAX", 64 * 48 - 1)
+    with pytest.raises(CameraUnavailable, match=r"could not open cup\.mp4"):
+        next(open_camera("cup.mp4", QUICK))

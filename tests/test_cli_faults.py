@@ -1,5 +1,6 @@
 """Bad input and bad luck: one message that helps, status 1, and nothing that was taught is lost."""
 
+import itertools
 import os
 import shutil
 import struct
@@ -9,7 +10,8 @@ from pathlib import Path
 
 import cv2
 import pytest
-from commands import PROGRAM, bare_home, picture, run, run_process, save_video
+from camera_servers import Server, serving
+from commands import PROGRAM, bare_home, picture, run, run_process, save_pictures, save_video
 
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
@@ -81,11 +83,12 @@ def test_an_unreadable_video_ends_the_process_in_order(home, tmp_path):
     assert_refused(run_process("predict", tmp_path / "empty.mp4", "--home", home), "empty.mp4")
 
 
-def test_a_video_that_breaks_off_is_used_as_far_as_it_goes(home, tmp_path):
+def test_a_video_that_breaks_off_teaches_nothing(home, tmp_path):
     whole = save_video(tmp_path / "whole.avi", "rocket")
     (tmp_path / "cut.avi").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    seen = run("teach", "rocket", tmp_path / "cut.avi", "--home", home, "--json").record["seen"]
-    assert 1 <= seen < 40
+    before = known(home)
+    assert_refused(run("teach", "rocket", tmp_path / "cut.avi", "--home", home), "cut.avi", "of the 40 frames")
+    assert known(home) == before
 
 
 def test_a_camera_that_stalls_teaches_nothing(home, tmp_path):
@@ -95,6 +98,51 @@ def test_a_camera_that_stalls_teaches_nothing(home, tmp_path):
     before = known(home)
     assert_refused(run("teach", "zebra", pipe, "--home", home), "silent.mp4")
     assert known(home) == before
+
+
+@pytest.fixture
+def faltering(home):
+    """The address of a camera that falls silent after every third picture, for longer than the read time-out."""
+    (home / "edgecl.toml").write_text("[camera]\nread_timeout_s = 0.3\nretry_first_s = 0.5\nretry_longest_s = 0.5\n")
+    with serving(Server(pictures=3, after="stall")) as server:
+        yield f"http://{server.address}/stream"
+
+
+def test_predicting_goes_on_when_a_camera_comes_back_and_says_each_change_once(home, faltering):
+    told = run("predict", faltering, "--limit", 4, "--home", home)
+    assert told.status == 0, told.err
+    assert len(told.out.splitlines()) == 4
+    *changes, _ = told.err.splitlines()
+    assert len(changes) >= 2
+    for line, words in zip(changes, itertools.cycle(["found no new picture", "gives pictures again"])):
+        assert words in line
+
+
+def test_a_camera_that_stalls_during_a_lesson_teaches_nothing(home, faltering):
+    before = known(home)
+    assert_refused(run("teach", "zebra", faltering, "--limit", 100, "--home", home), "found no new picture")
+    assert known(home) == before
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """A folder of three pictures, one of them cut off."""
+    folder = save_pictures(tmp_path / "mixed", "rocket", 3)
+    (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:-100])
+    return folder
+
+
+def test_a_picture_of_a_folder_that_cannot_be_read_is_named_and_counted(home, mixed):
+    taught = run("teach", "rocket", mixed, "--home", home, "--json")
+    assert taught.status == 0
+    assert (taught.record["seen"], taught.record["reasons"]) == (3, {"unreadable": 1})
+    assert taught.err.startswith("edgecl: found a PNG image") and "1.png" in taught.err
+
+
+def test_predicting_a_folder_names_the_picture_that_cannot_be_read_and_fails_after_the_others(home, mixed):
+    told = run("predict", mixed, "--home", home, "--json")
+    assert (told.status, len(told.records)) == (1, 2)
+    assert "1.png" in told.err
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture"], ids=["empty", "text"])

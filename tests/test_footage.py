@@ -1,10 +1,16 @@
 """Bounded pieces of what a source shows."""
 
+import threading
+
+import numpy as np
 import pytest
 from commands import save_pictures, save_video
 
+from edgecl import cameras
 from edgecl.cameras.footage import ends, footage
 from edgecl.config import CameraSettings
+from edgecl.errors import CameraStalled, FrameUnusable
+from edgecl.types import Frame
 
 SETTINGS = CameraSettings()
 
@@ -43,11 +49,40 @@ def test_a_source_that_is_left_early_is_closed():
         next(frames)
 
 
-@pytest.mark.parametrize("url", ["cup.mp4", "photos/", "-", "file:///tmp/cup.jpg"])
+@pytest.mark.parametrize("url", ["cup.mp4", "photos/", "-", "file:///tmp/cup.jpg", "./take:2.mp4"])
 def test_files_and_standard_input_end(url):
     assert ends(url)
 
 
-@pytest.mark.parametrize("url", ["0", "usb:0", "/dev/video0", "rtsp://camera/stream", "sample://cat", "sample://"])
+@pytest.mark.parametrize("url", ["0", "/dev/video0", "rtsp://h/x", "sample://cat", "sample://", "pipe:cat x.mp4"])
 def test_cameras_do_not_end(url):
     assert not ends(url)
+
+
+def test_a_live_source_that_is_silent_gives_a_gap_and_later_its_frames(monkeypatch):
+    back = threading.Event()
+
+    def silent_once(url, settings):
+        yield Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 0.0, "camera", 0)
+        assert back.wait(60)
+        yield Frame(np.zeros((2, 2, 3), np.uint8), 0.0, 0.0, "camera", 1)
+
+    monkeypatch.setattr(cameras.footage, "open_camera", silent_once)
+    found = footage("rtsp://camera/stream", CameraSettings(read_timeout_s=0.2), limit=2)
+    assert next(found).index == 0
+    assert isinstance(next(found), CameraStalled)
+    back.set()
+    assert [one.index for one in found if isinstance(one, Frame)] == [1]
+
+
+def test_an_image_that_cannot_be_read_is_a_gap_in_its_folder(tmp_path):
+    folder = save_pictures(tmp_path / "cat", "cat", 3)
+    (folder / "1.png").write_bytes(b"no picture")
+    assert [type(one) for one in footage(str(folder), SETTINGS)] == [Frame, FrameUnusable, Frame]
+
+
+def test_a_video_that_breaks_off_ends_with_a_gap(tmp_path):
+    whole = save_video(tmp_path / "whole.avi", "cat").read_bytes()
+    (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
+    *shown, last = footage(str(tmp_path / "cut.avi"), SETTINGS)
+    assert {type(one) for one in shown} == {Frame} and isinstance(last, CameraStalled)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import cv2
 import numpy as np
 import pytest
 
 from edgecl.cameras.sample import PHOTOGRAPHS, photograph, pose, view
 from edgecl.config import GateSettings
-from edgecl.gate import REASONS, FrameGate, sharpness
+from edgecl.gate import FrameGate, sharpness
 from edgecl.types import Frame
 
 FREE = GateSettings(rate_max_hz=1e6)
@@ -131,13 +129,7 @@ def test_frames_may_change_their_size() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 2000, 3), (2000, 1, 3), (3, 3, 3)])
 def test_a_frame_of_any_shape_gets_an_answer(shape: tuple[int, int, int]) -> None:
-    assert reason(np.full(shape, 128, np.uint8)) in REASONS
-
-
-def test_a_verdict_carries_what_was_measured() -> None:
-    gate = FrameGate(FREE)
-    gate.check(frame(scene(), 0.0))
-    assert set(gate.check(frame(scene(0.5), 0.5)).measures) == {"elapsed_s", "dark", "bright", "sharpness", "change"}
+    assert reason(np.full(shape, 128, np.uint8)) == "blurred"
 
 
 def test_sharpness_is_the_variance_of_the_laplacian() -> None:
@@ -145,13 +137,3 @@ def test_sharpness_is_the_variance_of_the_laplacian() -> None:
     padded = np.pad(grey.astype(float), 1, mode="reflect")
     laplacian = padded[:-2, 1:-1] + padded[2:, 1:-1] + padded[1:-1, :-2] + padded[1:-1, 2:] - 4 * padded[1:-1, 1:-1]
     assert sharpness(grey) == pytest.approx(laplacian.var(), rel=1e-9)
-
-
-def test_a_verdict_costs_a_fraction_of_a_frame() -> None:
-    gate, frames = FrameGate(FREE), [frame(scene(n / 15), n / 15) for n in range(30)]
-    costs = []
-    for one in frames:
-        start = time.perf_counter()
-        gate.check(one)
-        costs.append(time.perf_counter() - start)
-    assert sorted(costs)[len(costs) // 2] < 0.005  # measured: 0.5 ms; a loaded machine may take longer

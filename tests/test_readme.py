@@ -164,6 +164,30 @@ print(is_live(address), *(frame.image.shape for frame in open_camera(address, Ca
     assert run_in(tmp_path, script, name).split("\n")[0] == "True" + " (48, 64, 3)" * 3
 
 
+def test_an_endless_command_behind_the_camera_of_the_readme_is_left_after_the_time_that_was_asked_for(tmp_path):
+    package_with(tmp_path, block_for("cameras"))
+    ok, jpeg = cv2.imencode(".jpg", np.full((48, 64, 3), 120, np.uint8))
+    assert ok
+    (tmp_path / "one.jpg").write_bytes(jpeg.tobytes())
+    script = """
+from edgecl.cameras.footage import ends, footage
+from edgecl.config import CameraSettings
+
+address = "pipe:sh -c 'while cat one.jpg; do sleep 0.01; done'"
+print(ends(address), len(list(footage(address, CameraSettings(), seconds=0.3))) > 1)
+"""
+    assert run_in(tmp_path, script) == "False True\n"
+
+
+def test_the_camera_of_the_readme_passes_the_checks_of_the_project(tmp_path):
+    name = package_with(tmp_path, block_for("cameras"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    path = f"edgecl/cameras/{name}.py"
+    for check in (("ruff", "check"), ("ruff", "format", "--check"), ("mypy", "--follow-imports=silent")):
+        done = subprocess.run([sys.executable, "-m", *check, path], cwd=tmp_path, capture_output=True, check=False)
+        assert done.returncode == 0, done.stdout.decode()
+
+
 @pytest.mark.parametrize(
     "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.name
 )

@@ -21,10 +21,14 @@ from edgecl.config import CameraSettings
 from edgecl.errors import CameraUnavailable
 from edgecl.types import Frame
 
-_SECRET = re.compile(
-    r"(?i)([?&;][^=&;#]*(?:pass|pwd|psw|user|usr|login|token|key|secret|auth|sig|sess)[^=&;#]*=)[^&;#]*"
+_ACCOUNT = re.compile(r"(?s)^([a-zA-Z][a-zA-Z0-9+.-]*://|[^/\s]*:).*@")
+_LOCAL = re.compile(r"\.{0,2}/|file://")
+# Cameras have a hundred names for a password and few for what tells their streams apart, so these few are listed.
+_PLAIN = (
+    r"(?:[?&;#/_,](?:action|cam|camera|ch|channel|chn|codec|compression|format|fps|frames|height|mode|profile|quality|"
+    r"res|resolution|rotation|seed|size|stream|subtype|type|unicast|width)=)"
 )
-_ACCOUNT = re.compile(r"(?s)^([a-zA-Z][a-zA-Z0-9+.-]*://).*@")
+_VALUE = re.compile(rf"(?is)({_PLAIN}[^?&;#/_,=%]*)|(=|%3D).*?(?={_PLAIN}|$)")
 
 
 class Frames(Protocol):
@@ -70,6 +74,7 @@ def open_camera(url: str, settings: CameraSettings) -> Frames:
     Raises:
         CameraUnavailable: no file of this folder knows the address; or, on the first frame, it could not be opened.
         CameraStalled: on a later frame, it stopped delivering (cameras that can be opened anew are, without end).
+        FrameUnusable: one image of a folder cannot be read; asking again gives the next.
         ImageRefused: on the first frame, the address is that of one image, which is none.
     """
     return _scheme(url).frames(url, settings)
@@ -87,9 +92,11 @@ def is_live(url: str) -> bool:
 def redact(url: str) -> str:
     """`url` without account, password and the like, for logs and messages.
 
-    When in doubt it hides more: passwords may hold any character, so all up to the last @ goes.
+    When in doubt it hides more. Passwords may hold any character, so all up to the last @ goes; and of `NAME=VALUE`
+    only a few names that are known to be harmless keep their value, whatever stands between one and the next.
     """
-    return _SECRET.sub(r"\1***", _ACCOUNT.sub(r"\1***@", url))
+    url = _ACCOUNT.sub(lambda found: (found[1] if found[1].endswith("//") else "") + "***@", url)
+    return url if _LOCAL.match(url) else _VALUE.sub(lambda found: found[1] or f"{found[2]}***", url)
 
 
 def _scheme(url: str) -> Scheme:

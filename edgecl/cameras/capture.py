@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl import IMAGE_PIXELS_MAX
 from edgecl.config import CameraSettings
 from edgecl.errors import CameraStalled, CameraUnavailable
 
+FRAME_PIXELS_MAX = 25_000_000  # decoders keep a dozen frames
 Picture = NDArray[np.uint8]  # (H, W, 3), BGR
 _GRACE_S = 0.5  # the backend's own time-outs come first: they release the device sooner
 
@@ -26,6 +26,7 @@ class Capture:
 
     Attributes:
         fps: pictures in a second as the source says, or 0 where it does not.
+        count: pictures in all as the source says, or 0 where it does not.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Capture:
             CameraUnavailable: it cannot be opened, or not in time.
         """
         self.fps = 0.0
+        self.count = 0
         self._hangs = False
         self._limit_s = settings.read_timeout_s
         self._shown = shown
@@ -104,9 +106,10 @@ class Capture:
             self._answers.put(False)
             return
         try:
-            opened = capture.isOpened() and _pixels(capture) <= IMAGE_PIXELS_MAX
+            opened = capture.isOpened() and _pixels(capture) <= FRAME_PIXELS_MAX
             if opened:
                 self.fps = max(0.0, float(capture.get(cv2.CAP_PROP_FPS)))
+                self.count = max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
             self._answers.put(opened)
             while opened and self._asked.get():
                 self._answers.put(_picture(capture))

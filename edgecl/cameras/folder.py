@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+from edgecl.cameras import Frames
 from edgecl.cameras.paths import local_kind, local_path
 from edgecl.config import CameraSettings
-from edgecl.errors import CameraUnavailable, ImageRefused
-from edgecl.images import SUFFIXES, read_image
+from edgecl.errors import CameraUnavailable, FrameUnusable, ImageRefused
+from edgecl.images import SUFFIXES, is_image_file, read_image
 from edgecl.types import Frame
 
 FORM = "photos/ or cup.jpg (a folder of images, or one image)"
-
-log = logging.getLogger(__name__)
 
 
 def accepts(url: str) -> bool:
@@ -28,38 +26,64 @@ def is_live(url: str) -> bool:
     return False
 
 
-def frames(url: str, settings: CameraSettings) -> Generator[Frame, None, None]:
+def frames(url: str, settings: CameraSettings) -> Frames:
     """One frame for each image, taken when its file was last changed.
 
     `camera` is the image's own path: stills are no stream, so nothing may be concluded from one to the next. A folder's
-    subfolders and hidden files are not looked at; an image in it that cannot be read is logged and left out.
+    subfolders and hidden files are not looked at.
 
     Raises:
         CameraUnavailable: the folder holds no image that can be read.
+        FrameUnusable: one image of the folder cannot be read; asking again gives the next.
         ImageRefused: `url` is the path of one image, and it cannot be read.
     """
-    path = local_path(url)
-    if path is None or not path.is_dir():
-        yield _frame(path or Path(url), 0)
-        return
+    path = local_path(url) or Path(url)
+    return _Folder(path, url) if path.is_dir() else _image(path)
+
+
+class _Folder:
+    """The images of one folder; no generator, since one would end with the first that cannot be read."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        self._found = _read(path, url)
+
+    def __iter__(self) -> Iterator[Frame]:
+        return self
+
+    def __next__(self) -> Frame:
+        found = next(self._found)
+        if isinstance(found, ImageRefused):
+            raise FrameUnusable(str(found)) from found
+        return found
+
+    def close(self) -> None:
+        """Give no more frames."""
+        self._found.close()
+
+
+def _read(path: Path, url: str) -> Generator[Frame | ImageRefused, None, None]:
     try:
-        found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES and entry.name[0] != ".")
+        images = sorted(filter(is_image_file, path.iterdir()))
     except OSError as error:
         raise CameraUnavailable(f"could not list {url}: {error.strerror}; check the rights of the folder") from error
     index = 0
-    for image in found:
+    for image in images:
         try:
             frame = _frame(image, index)
         except ImageRefused as error:
-            log.warning("left out: %s", error)
+            yield error
             continue
         yield frame
         index += 1
     if index == 0:
         raise CameraUnavailable(
-            f"found {len(found)} image files in {url} and none that can be read, expected at least one of: "
+            f"found {len(images)} image files in {url} and none that can be read, expected at least one of: "
             f"{', '.join(sorted(SUFFIXES))}; check the folder"
         )
+
+
+def _image(path: Path) -> Generator[Frame, None, None]:
+    yield _frame(path, 0)
 
 
 def _frame(path: Path, index: int) -> Frame:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
+import io
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Generator
+from email.message import Message
 from typing import IO, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -25,7 +29,46 @@ SNAPSHOT_EVERY_S = 0.2  # small cameras encode each snapshot anew and fall over 
 _CHUNK = 65536  # bytes
 _EXPECTED = "expected an MJPEG stream, a JPEG snapshot or a video stream"
 
-Ask = Callable[[], http.client.HTTPResponse]
+
+class _Wire(io.RawIOBase):
+    """A socket whose reads end at a deadline all together. A time-out of each is none for a camera that drips bytes."""
+
+    def __init__(self, sock: socket.socket, limit_s: float) -> None:
+        super().__init__()
+        self._socket = sock
+        self._file = sock.makefile("rb", buffering=0)
+        self.allow(limit_s)
+
+    def allow(self, limit_s: float) -> None:
+        """Move the deadline to `limit_s` from now."""
+        self._end = time.monotonic() + limit_s
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left_s = self._end - time.monotonic()
+        if left_s <= 0:
+            raise TimeoutError
+        self._socket.settimeout(left_s)
+        return self._file.readinto(buffer)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+class _Answer(http.client.HTTPResponse):
+    """An answer whose headers have to be there in time; then `wire` has the deadline for what follows."""
+
+    def __init__(self, limit_s: float, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.wire = _Wire(sock, limit_s)
+        self.fp.close()
+        self.fp = io.BufferedReader(self.wire)
+
+
+Ask = Callable[[], _Answer]
 
 
 def connect_http(url: str, settings: CameraSettings) -> Pictures:
@@ -35,13 +78,13 @@ def connect_http(url: str, settings: CameraSettings) -> Pictures:
         CameraUnavailable: no answer in time, a refusal, or an answer that holds no pictures.
     """
     ask = _asking(url, settings)
-    response = ask()
-    kind = response.headers.get_content_type()
+    answer = ask()
+    kind = answer.headers.get_content_type()
     if kind.startswith("multipart/"):
-        return _stream(response, settings, redact(url))
+        return _stream(answer, settings, redact(url))
     if kind.startswith("image/"):
-        return _snapshots(response, ask, settings, redact(url))
-    response.close()
+        return _snapshots(answer, ask, settings, redact(url))
+    answer.close()
     if kind.startswith(("video/", "audio/")) or "mpegurl" in kind or kind == "application/octet-stream":
         remedy = f"its answer is called {kind}; check that it is a video"
         return Capture(url, cv2.CAP_FFMPEG, ffmpeg_options(settings), settings, redact(url), remedy)
@@ -50,49 +93,44 @@ def connect_http(url: str, settings: CameraSettings) -> Pictures:
     )
 
 
-def _stream(response: http.client.HTTPResponse, settings: CameraSettings, shown: str) -> Generator[Picture, None, None]:
+def _stream(answer: _Answer, settings: CameraSettings, shown: str) -> Generator[Picture, None, None]:
     limit_s, splitter = settings.read_timeout_s, JpegSplitter()
-    with contextlib.closing(response):
-        last = time.monotonic()
-        while chunk := _wait(lambda: response.read1(_CHUNK), shown, limit_s):
+    with contextlib.closing(answer):
+        answer.wire.allow(limit_s)
+        while chunk := _wait(answer, shown, limit_s):
             for jpeg in splitter.feed(chunk):
                 with contextlib.suppress(ImageRefused):  # a picture damaged on its way; the next one is near
                     yield decode_image(jpeg, shown)
-                    last = time.monotonic()
-            if time.monotonic() - last > limit_s:  # bytes drip, but no picture comes of them
-                raise stalled(shown, limit_s)
+                    answer.wire.allow(limit_s)
 
 
-def _snapshots(
-    response: http.client.HTTPResponse, ask: Ask, settings: CameraSettings, shown: str
-) -> Generator[Picture, None, None]:
+def _snapshots(answer: _Answer, ask: Ask, settings: CameraSettings, shown: str) -> Generator[Picture, None, None]:
     while True:
         asked = time.monotonic()
-        with contextlib.closing(response):
-            data = _body(response, settings.read_timeout_s, shown)
+        with contextlib.closing(answer):
+            data = _body(answer, settings.read_timeout_s, shown)
         try:
             image = decode_image(data, shown)
         except ImageRefused as error:
             raise CameraStalled(str(error)) from error
         yield image
         time.sleep(max(0.0, asked + SNAPSHOT_EVERY_S - time.monotonic()))
-        response = ask()
+        answer = ask()
 
 
-def _body(response: http.client.HTTPResponse, limit_s: float, shown: str) -> bytes:
-    body, end = bytearray(), time.monotonic() + limit_s
-    while chunk := _wait(lambda: response.read1(_CHUNK), shown, limit_s):
+def _body(answer: _Answer, limit_s: float, shown: str) -> bytes:
+    body = bytearray()
+    answer.wire.allow(limit_s)
+    while chunk := _wait(answer, shown, limit_s):
         body += chunk
-        if time.monotonic() > end:
-            raise stalled(shown, limit_s)
         if len(body) > IMAGE_BYTES_MAX:
             raise CameraStalled(f"found over {IMAGE_BYTES_MAX // 2**20} MB at {shown}, {_EXPECTED}; check the address")
     return bytes(body)
 
 
-def _wait(read: Callable[[], bytes], shown: str, limit_s: float) -> bytes:
+def _wait(answer: _Answer, shown: str, limit_s: float) -> bytes:
     try:
-        return read()
+        return answer.read1(_CHUNK)
     except TimeoutError:
         raise stalled(shown, limit_s) from None
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -114,20 +152,25 @@ def _asking(url: str, settings: CameraSettings) -> Ask:
         ) from None
     opener = _opener(parts, plain, settings)
 
-    def ask() -> http.client.HTTPResponse:
+    def ask() -> _Answer:
         try:
-            response: http.client.HTTPResponse = opener.open(request, timeout=settings.open_timeout_s)
+            answer: _Answer = opener.open(request, timeout=settings.open_timeout_s)
         except urllib.error.HTTPError as error:
             error.close()
-            remedy = "write http://USER:PASSWORD@HOST/…" if error.code in (401, 403) else "check the address"
+            remedy = "check the address"
+            if error.code in (401, 403):
+                remedy = "write http://USER:PASSWORD@HOST/…"
+            if error.code == 401 and not _asks_for_password(error.headers):
+                remedy = "it asks for neither Basic nor Digest authentication; choose one of them on the camera"
             raise CameraUnavailable(f"found HTTP status {error.code} at {shown}, {_EXPECTED}; {remedy}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", None) or type(error).__name__
+            waited_s = settings.open_timeout_s + settings.read_timeout_s
             raise CameraUnavailable(
-                f"could not open {shown} (waited at most {settings.open_timeout_s:g} s): {reason}; "
+                f"could not open {shown} (waited at most {waited_s:g} s): {reason}; "
                 "check the address and that the camera is on"
             ) from None
-        return response
+        return answer
 
     return ask
 
@@ -141,6 +184,7 @@ def _opener(parts: SplitResult, plain: str, settings: CameraSettings) -> urllib.
         _Http(settings.read_timeout_s),
         _Https(settings.read_timeout_s),
         _HangUp(),
+        urllib.request.UnknownHandler(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPRedirectHandler(),
@@ -151,24 +195,34 @@ def _opener(parts: SplitResult, plain: str, settings: CameraSettings) -> urllib.
     return opener
 
 
+def _asks_for_password(headers: Message) -> bool:
+    schemes = [asked.split(None, 1)[0].lower() for asked in headers.get_all("WWW-Authenticate", ["basic"]) if asked]
+    return not {"basic", "digest"}.isdisjoint(schemes)
+
+
 class _HangUp(urllib.request.BaseHandler):
-    """Closes the answer that asks for a password before the account is sent; urllib leaves it open."""
+    """Closes the answer that asks for a password before the account is sent; urllib leaves it open.
+
+    What asks for something else is an error here; urllib would raise a bare ValueError.
+    """
 
     handler_order = 100  # before those that know the account
 
     def http_error_401(self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any) -> None:
         fp.close()
+        if not _asks_for_password(headers):
+            raise urllib.error.HTTPError(req.full_url, code, msg, headers, None)
 
 
 class _Http(urllib.request.HTTPHandler):
-    """Waits as long as `urlopen` says for the connection, and as long as a camera may be silent for each answer."""
+    """Waits as long as `urlopen` says for the connection, and as long as a camera may be silent for the headers."""
 
     def __init__(self, read_timeout_s: float) -> None:
         super().__init__()
         self._read_timeout_s = read_timeout_s
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_patient(http.client.HTTPConnection, self._read_timeout_s), req)
+        return self.do_open(_prompt(http.client.HTTPConnection, self._read_timeout_s), req)
 
 
 class _Https(urllib.request.HTTPSHandler):
@@ -179,13 +233,11 @@ class _Https(urllib.request.HTTPSHandler):
         self._read_timeout_s = read_timeout_s
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        return self.do_open(_patient(http.client.HTTPSConnection, self._read_timeout_s), req)
+        return self.do_open(_prompt(http.client.HTTPSConnection, self._read_timeout_s), req)
 
 
-def _patient(kind: type[http.client.HTTPConnection], read_timeout_s: float) -> Any:
-    class Patient(kind):  # type: ignore[misc, valid-type]
-        def connect(self) -> None:
-            super().connect()
-            self.sock.settimeout(read_timeout_s)
+def _prompt(kind: type[http.client.HTTPConnection], read_timeout_s: float) -> Any:
+    class Prompt(kind):  # type: ignore[misc, valid-type]
+        response_class = functools.partial(_Answer, read_timeout_s)
 
-    return Patient
+    return Prompt

@@ -20,14 +20,10 @@ class NewestFrame:
     """Reads ahead on a thread and keeps one frame; whoever asks gets the newest, once.
 
     It knows nothing of the camera but that it gives frames, so a reader in a process of its own can take its place.
-
-    Attributes:
-        dropped: frames that a newer one replaced before anyone asked.
     """
 
     def __init__(self, frames: Frames, settings: CameraSettings) -> None:
         """Start to read `frames`, which from now on belong to this object."""
-        self.dropped = 0
         self._source = frames
         self._limit_s = settings.read_timeout_s
         # The first frame also takes opening, and a backend may be as slow as it is allowed to be.
@@ -95,7 +91,6 @@ class NewestFrame:
                     with self._news:
                         if self._stop:
                             break
-                        self.dropped += self._slot is not None
                         self._slot = frame
                         self._news.notify_all()
         except BaseException as error:  # of any kind: it belongs to whoever asks for frames, on the other thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote
@@ -11,13 +12,17 @@ from edgecl.images import SUFFIXES, is_image
 VIDEO_SUFFIXES = frozenset(
     {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp", ".mjpeg", ".mjpg"}
 )
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+:")  # of two letters or more: one is a drive of Windows
 
 
 def local_path(url: str) -> Path | None:
-    """The path in `url`, which is a path itself or `file://…`; None for a device, another scheme or no path at all."""
+    """The path in `url`, which is a path itself or `file://…`; None for a device, another scheme or no path at all.
+
+    A file whose name begins like a scheme is reached by `./`.
+    """
     if url.startswith("file://"):
         url = unquote(url.removeprefix("file://").removeprefix("localhost"))
-    elif "://" in url or url == "-" or url.isdigit() or url.startswith(("usb:", "/dev/video", "/dev/v4l/")):
+    elif _SCHEME.match(url) or url == "-" or url.isdigit() or url.startswith(("/dev/video", "/dev/v4l/")):
         return None
     return Path(url) if url and "\0" not in url else None
 

@@ -16,6 +16,7 @@ from edgecl.errors import CameraError, CameraUnavailable
 from edgecl.types import Frame
 
 log = logging.getLogger(__name__)
+log.addHandler(logging.NullHandler())  # who waits for frames sees the gap; logs are for a program that sets them up
 
 STEADY_S = 60.0  # so long frames have to come before a loss counts as the first again
 _JITTER = 0.2  # a share: cameras behind one switch must not all be asked in the same moment

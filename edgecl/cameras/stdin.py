@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Generator
-from typing import BinaryIO
+from typing import IO
 
 from edgecl.cameras.jpegs import JpegSplitter
 from edgecl.config import CameraSettings
@@ -38,26 +38,30 @@ def frames(url: str, settings: CameraSettings) -> Generator[Frame, None, None]:
 
     Raises:
         CameraUnavailable: the input is a terminal, is empty, or no picture of it can be read.
-        ImageRefused: it is one image that cannot be read, or no image.
+        ImageRefused: it does not begin with an image, is one that cannot be read, or has no whole one for 64 MB.
     """
     if sys.stdin is None or sys.stdin.isatty():
         raise CameraUnavailable("found a terminal on standard input, expected an image; write: edgecl … - < cup.jpg")
     yield from read_frames(sys.stdin.buffer)
 
 
-def read_frames(source: BinaryIO) -> Generator[Frame, None, None]:
+def read_frames(source: IO[bytes]) -> Generator[Frame, None, None]:
     """The same from any stream of bytes."""
     head = source.read(16)
     if not head:
         raise CameraUnavailable("found nothing on standard input, expected an image; write: edgecl … - < cup.jpg")
-    if is_image(head) and not head.startswith(b"\xff\xd8"):
+    if not is_image(head):  # JPEGs could be dug out of the middle of anything: a video, a database
+        raise ImageRefused(
+            f"found bytes that begin with {head[:8].hex(' ')} in standard input, expected a picture or JPEGs one after "
+            "the other; give other files by their path, or a video as: ffmpeg -i VIDEO -f mjpeg - | edgecl … -"
+        )
+    if not head.startswith(b"\xff\xd8"):
         yield _frame(head + source.read(IMAGE_BYTES_MAX), 0)
         return
     splitter, index, data = JpegSplitter(), 0, head
-    seen = bytearray()  # while no JPEG was whole, so that one that is cut off can say so
+    seen = bytearray()  # since the last JPEG that could be read, so that one that is cut off can say so
     while data:
-        if index == 0 and len(seen) < IMAGE_BYTES_MAX:
-            seen += data
+        seen += data
         for jpeg in splitter.feed(data):
             try:
                 frame = _frame(jpeg, index)
@@ -66,12 +70,18 @@ def read_frames(source: BinaryIO) -> Generator[Frame, None, None]:
                 continue
             yield frame
             index += 1
+            seen.clear()
+        if len(seen) > IMAGE_BYTES_MAX:
+            raise ImageRefused(
+                f"found over {IMAGE_BYTES_MAX // 2**20} MB without a whole JPEG in standard input, expected JPEGs one "
+                "after the other; check what writes them"
+            )
         data = _read(source)
     if index == 0:
         yield _frame(bytes(seen), 0)
 
 
-def _read(source: BinaryIO) -> bytes:
+def _read(source: IO[bytes]) -> bytes:
     read_some = getattr(source, "read1", source.read)  # a pipe gives what is there, not only full chunks
     data: bytes = read_some(_CHUNK)
     return data

@@ -55,10 +55,9 @@ def _connect(url: str, settings: CameraSettings) -> Pictures:
 def _check_device(url: str, device: Path) -> None:
     """Say what OpenCV does not: whether the device is missing, or this user may not open it."""
     if not device.exists():
-        there = ", ".join(sorted(str(found) for found in Path("/dev").glob("video*"))) or "none"
-        raise CameraUnavailable(
-            f"found no camera {url} ({device}), expected one of: {there}; plug it in or name another"
-        )
+        there = ", ".join(sorted(str(found) for found in Path("/dev").glob("video*")))
+        others = f"expected one of: {there}" if there else "nor any other on this machine, expected one"
+        raise CameraUnavailable(f"found no camera {url} ({device}), {others}; plug it in, or name another source")
     if not os.access(device, os.R_OK | os.W_OK):
         raise CameraUnavailable(
             f"found {device}, which this user may not open; add the user to the group video: "

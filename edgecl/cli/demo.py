@@ -6,7 +6,7 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,7 +16,7 @@ from edgecl.cli.options import HomeOption, JsonOption
 from edgecl.cli.terminal import Terminal, columns, share
 
 if TYPE_CHECKING:
-    from edgecl.cameras import Frames
+    from edgecl.cameras.footage import Gap
     from edgecl.demonstration import Demonstration
     from edgecl.home import Home
     from edgecl.types import Frame
@@ -115,6 +115,7 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
     from edgecl.cli.keyboard import Keyboard
     from edgecl.cli.screen import screen
     from edgecl.session import Session
+    from edgecl.types import Frame
 
     source, frames = _open(place, src, terminal)
     shown = redact(source)
@@ -123,21 +124,24 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
         with Live(
             screen(session, shown, 0.0), console=Console(highlight=False), screen=True, auto_refresh=False
         ) as live:
-            for frame in _paced(frames, source):
+            for found in _paced(frames, source):
                 for key in keyboard.pressed():
                     session.press(key, time.monotonic())
                 if session.over:
                     break
-                session.look(frame)
+                if isinstance(found, Frame):
+                    session.look(found)
+                else:
+                    session.message = str(found)
                 live.update(screen(session, shown, time.monotonic()), refresh=True)
         names = session.names
     terminal.note(f"it knows {', '.join(names) or 'nothing yet'}; kept in {place.folder}")
 
 
-def _open(place: Home, src: str | None, terminal: Terminal) -> tuple[str, Frames]:
+def _open(place: Home, src: str | None, terminal: Terminal) -> tuple[str, Generator[Frame | Gap, None, None]]:
     """The camera that was asked for; else camera 0, if it gives a picture; else the photographs."""
-    from edgecl.cameras import is_live, open_camera
-    from edgecl.cameras.newest import NewestFrame
+    from edgecl.cameras import open_camera
+    from edgecl.cameras.footage import footage
     from edgecl.errors import CameraError
 
     settings = place.settings.camera
@@ -149,19 +153,20 @@ def _open(place: Home, src: str | None, terminal: Terminal) -> tuple[str, Frames
         except CameraError:
             terminal.note("camera 0 gives no picture; showing sample photographs instead")
             source = SAMPLE
-    frames = open_camera(source, settings)
-    return source, NewestFrame(frames, settings) if is_live(source) else frames
+    return source, footage(source, settings)
 
 
-def _paced(frames: Frames, source: str) -> Iterator[Frame]:
+def _paced(frames: Iterable[Frame | Gap], source: str) -> Iterator[Frame | Gap]:
     """A recording at the speed at which it was taken; a live camera as it is."""
     from edgecl.cameras import is_live
+    from edgecl.types import Frame
 
     live = is_live(source)
     begun: float | None = None
-    for frame in frames:
-        ahead = frame.taken_at - time.monotonic()
-        begun = ahead if begun is None else begun
-        if not live:
-            time.sleep(min(max(ahead - begun, 0.0), 1.0))
-        yield frame
+    for found in frames:
+        if isinstance(found, Frame):
+            ahead = found.taken_at - time.monotonic()
+            begun = ahead if begun is None else begun
+            if not live:
+                time.sleep(min(max(ahead - begun, 0.0), 1.0))
+        yield found

@@ -33,10 +33,11 @@ def predict(
     A camera goes on until Ctrl-C. Without --review it also works beside a process that teaches.
     """
     from edgecl.cameras.footage import footage
-    from edgecl.errors import CameraError, InputRefused
+    from edgecl.errors import CameraError, CameraStalled, InputRefused
     from edgecl.home import Home
     from edgecl.records import of_prediction
     from edgecl.review import note
+    from edgecl.types import Frame
 
     terminal = Terminal(as_json)
     place = Home.at(home)
@@ -44,12 +45,22 @@ def predict(
     with place.learner(writable=review) as learner:
         for url in src:
             answers: Counter[str] = Counter()
+            away = False
             try:
-                for frame in footage(url, place.settings.camera, limit, every=every):
-                    sight = learner.backbone.see(frame.image)
-                    prediction = learner.answer(frame, sight, smooth)
-                    kept = {"review": note(learner, frame, sight, prediction)} if review else {}
-                    terminal.answer(of_prediction(frame, prediction) | kept, _text(frame, prediction))
+                for found in footage(url, place.settings.camera, limit, every=every):
+                    if not isinstance(found, Frame):
+                        if not away:  # a camera that stays away says so again and again
+                            terminal.note(f"edgecl: {found}")
+                        away = isinstance(found, CameraStalled)
+                        refused |= not away
+                        continue
+                    if away:
+                        terminal.note(f"edgecl: {found.camera} gives pictures again")
+                        away = False
+                    sight = learner.backbone.see(found.image)
+                    prediction = learner.answer(found, sight, smooth)
+                    kept = {"review": note(learner, found, sight, prediction)} if review else {}
+                    terminal.answer(of_prediction(found, prediction) | kept, _text(found, prediction))
                     answers[prediction.label or "unknown"] += 1
             except (CameraError, InputRefused) as error:  # the other sources may be sound
                 terminal.note(f"edgecl: {error}")
@@ -57,6 +68,7 @@ def predict(
             except KeyboardInterrupt:  # the usual end of a camera
                 _sum_up(terminal, url, answers)
                 raise
+            refused |= away
             _sum_up(terminal, url, answers)
     if refused:
         raise typer.Exit(1)

@@ -35,6 +35,7 @@ def teach(
 ) -> None:
     """Teach one class from a camera, a video or pictures."""
     from edgecl.cameras.footage import ends, footage
+    from edgecl.errors import CameraStalled, FrameUnusable
     from edgecl.home import Home
     from edgecl.records import of_report
     from edgecl.types import check_label
@@ -47,8 +48,14 @@ def teach(
     with place.learner() as learner, terminal.progress(f"looking at {label}", limit) as step:
         burst = learner.burst()
         try:
-            for frame in footage(src, place.settings.camera, limit, seconds):
-                burst.add(frame)
+            for found in footage(src, place.settings.camera, limit, seconds):
+                if isinstance(found, CameraStalled):  # a lesson is all or nothing
+                    raise found
+                if isinstance(found, FrameUnusable):
+                    burst.reject("unreadable")
+                    terminal.note(f"edgecl: {found}")
+                else:
+                    burst.add(found)
                 step(burst.seen, f"looking at {label}: {plural(burst.seen, 'frame')}, {len(burst.candidates)} usable")
         except KeyboardInterrupt:
             terminal.note(f"edgecl: interrupted after {plural(burst.seen, 'frame')}; nothing was taught")
