@@ -125,7 +125,7 @@ def _disk(folder: Path) -> Finding:
 
 
 def _memory(folder: Path) -> Finding:
-    if not (folder / "edgecl.db").exists():
+    if not any((folder / f"{DATABASE}{end}").exists() for end in ("", "-wal")):
         return Finding("memory", "ok", "nothing was taught yet")
     beside = ""
     try:

@@ -296,13 +296,22 @@ class Learner:
             raise self.mismatch
 
     def _stored_recogniser(self) -> Recogniser | None:
-        """The head kept in the store, if it is of the memory as it is now."""
+        """The head kept in the store, if it is of the memory as it is now; one that does not fit is learned again."""
         name = self.settings.head.name
         stored = self.store.heads.get(self.backbone.tail_digest, name)
         if stored is None or stored[0] != self.store.revision:
             return None
         revision, arrays, numbers = stored
-        return Recogniser.from_arrays(arrays, numbers, tail=self.backbone.tail_digest, revision=revision, name=name)
+        try:
+            kept = Recogniser.from_arrays(arrays, numbers, tail=self.backbone.tail_digest, revision=revision, name=name)
+        except (KeyError, TypeError, ValueError, BackboneMismatch):
+            return None
+        k = len(kept.head.class_ids)
+        fits = kept.head.weight.shape == kept.rejector.prototypes.shape == (k, self.backbone.dimension)
+        fits = (
+            fits and set(kept.head.class_ids.tolist()) <= set(self.names) and bool(np.isfinite(kept.head.weight).all())
+        )
+        return kept if fits else None
 
     def _embed_missing(self) -> None:
         """Give every example an embedding by this tail, as after a change of the tail."""

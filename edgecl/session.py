@@ -87,6 +87,11 @@ class Session:
         """Whether the next class that is named gets the last lesson."""
         return self._correcting
 
+    @property
+    def idle(self) -> bool:
+        """Whether neither a lesson is given nor a name typed."""
+        return self.burst is None and self.typed is None
+
     def left_s(self, monotonic: float) -> float:
         """How long the lesson still takes."""
         return max(self._until - monotonic, 0.0) if self.burst is not None else 0.0

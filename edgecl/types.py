@@ -29,7 +29,7 @@ def check_label(text: str) -> str:
     """Return `text` as the name of a class, in NFC form.
 
     A label is data: it may hold any script and any punctuation, but nothing that could pass for a
-    path, a control sequence or a page of text, and nothing that nobody sees.
+    path, a control sequence or a page of text, nothing that nobody sees, and not "unknown".
 
     Raises:
         LabelRefused: empty, too long, a path, or with characters that cannot be seen.
@@ -47,6 +47,8 @@ def check_label(text: str) -> str:
         raise LabelRefused(f"found control, invisible or unknown characters in the label {shown}; use visible text")
     if "/" in label or "\\" in label or label in {".", ".."}:
         raise LabelRefused(f"found a path in the label {shown}, expected a plain name; leave out / and \\")
+    if label.casefold() == "unknown":
+        raise LabelRefused(f"found the label {shown}, which stands for what was never taught; choose another name")
     return label
 
 

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from classifiers import classifier, saved
+from commands import picture
 from memories import draft, examples
 
-from edgecl.config import BackboneSettings
-from edgecl.errors import BackboneMismatch
+from edgecl.backbone import Backbone
+from edgecl.config import BackboneSettings, Settings
+from edgecl.errors import BackboneMismatch, ExportRefused, InputRefused
 from edgecl.home import Home
-from edgecl.workstation.delivery import Delivery, Order, export_into
+from edgecl.learner import Learner
+from edgecl.memory.store import Store
+from edgecl.releases import install_first
+from edgecl.types import Frame
+from edgecl.workstation import head_export, resize_graph
+from edgecl.workstation.delivery import Delivery, Order, export_into, export_learned
 
 
 @pytest.fixture
@@ -87,3 +96,59 @@ def test_what_an_export_that_was_cut_off_has_left_is_removed(home: Home, first: 
     (home.folder / "releases" / ".export-cut").mkdir(parents=True)
     folder = delivered(home, first).folder
     assert [path for path in folder.parent.iterdir() if path.is_dir()] == [folder]
+
+
+# The head
+
+
+@pytest.fixture
+def learned(tmp_path: Path, backbone_folder: Path) -> Iterator[Learner]:
+    with Store(tmp_path / "learned") as store:
+        install_first(tmp_path / "learned", backbone_folder)
+        learner = Learner(store, Backbone(backbone_folder), Settings())
+        burst = learner.burst()
+        for moment in range(4):
+            burst.add(Frame(picture("cat", at_s=2.0 * moment), 1.0, 1.0, f"cat {moment}"))
+        learner.teach("cat", burst, "folder")
+        yield learner
+
+
+def test_a_head_is_compared_on_pictures_smaller_and_larger_than_the_network_takes(learned: Learner, tmp_path: Path):
+    made = export_learned(learned, tmp_path / "head.onnx", verify=True)
+    assert made.report is not None
+    assert made.report.pictures > len(list(learned.store.examples())) + 32
+    assert made.report.embedding_cosine_min > 0.99
+
+
+def test_a_graph_that_shrinks_pictures_wrongly_is_found(learned: Learner, tmp_path: Path, monkeypatch):
+    right = resize_graph._shared_lengths
+
+    def half(drawing, *lengths):
+        return drawing.of("Mul", right(drawing, *lengths), drawing.value(0.5, np.float64))
+
+    monkeypatch.setattr(resize_graph, "_shared_lengths", half)
+    with pytest.raises(ExportRefused, match="pixels"):
+        export_learned(learned, tmp_path / "head.onnx", verify=True)
+    assert not (tmp_path / "head.onnx").exists()
+
+
+def test_something_else_is_not_overwritten_by_a_head(learned: Learner, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("precious")
+    with pytest.raises(InputRefused, match=r"precious\.txt"):
+        export_learned(learned, tmp_path / "precious.txt", verify=False)
+    assert (tmp_path / "precious.txt").read_text() == "precious"
+
+
+def test_a_head_replaces_an_earlier_one(learned: Learner, tmp_path: Path) -> None:
+    for _ in range(2):
+        made = export_learned(learned, tmp_path / "head.onnx", verify=False)
+    assert (tmp_path / "head.onnx").stat().st_size == made.bytes
+
+
+def test_a_head_that_does_not_answer_right_leaves_the_earlier_file(learned: Learner, tmp_path: Path, monkeypatch):
+    export_learned(learned, tmp_path / "head.onnx", verify=False)
+    before = (tmp_path / "head.onnx").read_bytes()
+    monkeypatch.setattr(head_export, "COSINE_MIN", 1.5)
+    with pytest.raises(ExportRefused, match="cosine"):
+        export_learned(learned, tmp_path / "head.onnx", verify=True)
+    assert (tmp_path / "head.onnx").read_bytes() == before

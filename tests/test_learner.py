@@ -274,6 +274,18 @@ def test_a_lesson_counts_although_the_head_cannot_be_kept(learner, monkeypatch, 
     assert "disk full" in caplog.text
 
 
+@pytest.mark.parametrize("odd", ["class_ids", "weight", "bias"])
+def test_a_kept_head_that_does_not_fit_the_memory_is_learned_again(odd, tmp_path, backbone):
+    with Store(tmp_path) as store:
+        learner = Learner(store, backbone, Settings())
+        teach(learner, "cat")
+        arrays, numbers = learner.recogniser.to_arrays()
+        arrays[odd] = {"class_ids": np.array([99]), "weight": np.ones((1, 7), np.float32), "bias": None}[odd]
+        arrays = {name: array for name, array in arrays.items() if array is not None}
+        store.heads.put(backbone.tail_digest, "softmax", store.revision, arrays, numbers)
+        assert Learner(store, backbone, Settings()).predict(frames("cat")[0]).label == "cat"
+
+
 def test_a_review_frame_of_another_trunk_is_refused_and_stays(tmp_path, backbone, backbone_folder):
     other = Backbone(backbone_folder, BackboneSettings(precision="fp32"))
     with Store(tmp_path) as store:

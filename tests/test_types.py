@@ -37,6 +37,8 @@ def test_ordinary_names_are_taken_as_they_are(label):
 @pytest.mark.parametrize(
     "attack",
     [
+        "unknown",
+        "Unknown ",
         "../../etc/passwd",
         "/etc/passwd",
         "..",

@@ -47,28 +47,44 @@ class NewestFrame:
             CameraStalled: none came for longer than the read time-out; asking again waits again.
             CameraError: what ended the reader.
         """
-        end = time.monotonic() + self._patience_s
-        with self._news:
-            while self._slot is None:
-                if self._error is not None:
-                    error, self._error = self._error, None
-                    raise error
-                if self._ended or self._stop:
-                    raise StopIteration
-                wait_s = end - time.monotonic()
-                if wait_s <= 0:
-                    self._patience_s = self._limit_s
-                    raise stalled(self._camera, self._limit_s)
-                self._news.wait(wait_s)
-            frame, self._slot = self._slot, None
+        frame = self.take(self._patience_s)
+        if frame is None and self.ended:
+            raise StopIteration
         self._patience_s = self._limit_s
+        if frame is None:
+            raise stalled(self._camera, self._limit_s)
         self._camera = frame.camera
         return frame
+
+    def take(self, wait_s: float) -> Frame | None:
+        """The newest frame that was not given out yet; None if none comes within `wait_s`.
+
+        Raises:
+            CameraError: what ended the reader.
+        """
+        end = time.monotonic() + wait_s
+        with self._news:
+            while self._slot is None and self._error is None and not self._ended:
+                left_s = end - time.monotonic()
+                if left_s <= 0:
+                    return None
+                self._news.wait(left_s)
+            if self._slot is None and self._error is not None:
+                error, self._error = self._error, None
+                raise error
+            frame, self._slot = self._slot, None
+            return frame
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame will come any more."""
+        with self._news:
+            return self._ended and self._slot is None
 
     def close(self) -> None:
         """End the reader and release the camera."""
         with self._news:
-            self._stop = True
+            self._stop = self._ended = True
             self._slot = None
             self._news.notify_all()
         with contextlib.suppress(ValueError):  # a generator that is being read closes on its own thread, below

@@ -6,7 +6,6 @@ import contextlib
 import sys
 import tempfile
 import time
-from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,12 +15,11 @@ from edgecl.cli.options import HomeOption, JsonOption
 from edgecl.cli.terminal import Terminal, columns, share
 
 if TYPE_CHECKING:
-    from edgecl.cameras.footage import Gap
     from edgecl.demonstration import Demonstration
     from edgecl.home import Home
-    from edgecl.types import Frame
 
-CAMERA, SAMPLE = "0", "sample://?fps=15"
+FRAME_WAIT_S = 0.2  # then the screen is drawn again and keys are heard, also while a camera is silent
+TURN = "p"
 
 commands = typer.Typer()
 
@@ -111,62 +109,34 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from edgecl.cameras import redact
     from edgecl.cli.keyboard import Keyboard
     from edgecl.cli.screen import screen
+    from edgecl.cli.stage import CAMERA, Stage, camera_works
     from edgecl.session import Session
-    from edgecl.types import Frame
-
-    source, frames = _open(place, src, terminal)
-    shown = redact(source)
-    with contextlib.closing(frames), place.learner() as learner, Keyboard.open() as keyboard:
-        session = Session(learner)
-        with Live(
-            screen(session, shown, 0.0), console=Console(highlight=False), screen=True, auto_refresh=False
-        ) as live:
-            for found in _paced(frames, source):
-                for key in keyboard.pressed():
-                    session.press(key, time.monotonic())
-                if session.over:
-                    break
-                if isinstance(found, Frame):
-                    session.look(found)
-                else:
-                    session.message = str(found)
-                live.update(screen(session, shown, time.monotonic()), refresh=True)
-        names = session.names
-    terminal.note(f"it knows {', '.join(names) or 'nothing yet'}; kept in {place.folder}")
-
-
-def _open(place: Home, src: str | None, terminal: Terminal) -> tuple[str, Generator[Frame | Gap, None, None]]:
-    """The camera that was asked for; else camera 0, if it gives a picture; else the photographs."""
-    from edgecl.cameras import open_camera
-    from edgecl.cameras.footage import footage
-    from edgecl.errors import CameraError
 
     settings = place.settings.camera
-    source = src or CAMERA
-    if src is None:
-        try:
-            with contextlib.closing(open_camera(CAMERA, settings)) as frames:
-                next(iter(frames))
-        except CameraError:
-            terminal.note("camera 0 gives no picture; showing sample photographs instead")
-            source = SAMPLE
-    return source, footage(source, settings)
-
-
-def _paced(frames: Iterable[Frame | Gap], source: str) -> Iterator[Frame | Gap]:
-    """A recording at the speed at which it was taken; a live camera as it is."""
-    from edgecl.cameras import is_live
-    from edgecl.types import Frame
-
-    live = is_live(source)
-    begun: float | None = None
-    for found in frames:
-        if isinstance(found, Frame):
-            ahead = found.taken_at - time.monotonic()
-            begun = ahead if begun is None else begun
-            if not live:
-                time.sleep(min(max(ahead - begun, 0.0), 1.0))
-        yield found
+    if src is None and camera_works(settings):
+        src = CAMERA
+    elif src is None:
+        terminal.note("camera 0 gives no picture; showing sample photographs instead")
+    with (
+        contextlib.closing(Stage(src, settings)) as stage,
+        place.learner() as learner,
+        Keyboard.open() as keyboard,
+        Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live,
+    ):
+        session = Session(learner)
+        while not (session.over or stage.over):
+            frame = stage.frame(wait_s=FRAME_WAIT_S)
+            for key in keyboard.pressed():
+                if key == TURN and stage.turns and session.idle:
+                    stage.turn()
+                else:
+                    session.press(key, time.monotonic())
+            if frame is not None:
+                session.look(frame)
+            live.update(screen(session, stage, time.monotonic()), refresh=True)
+        names = session.names
+    if stage.trouble is not None:
+        terminal.note(f"edgecl: {stage.trouble}")
+    terminal.note(f"it knows {', '.join(names) or 'nothing yet'}; kept in {place.folder}")

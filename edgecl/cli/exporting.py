@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -93,24 +92,19 @@ def export_learned_head(
 
     if out is None and not verify:
         raise typer.BadParameter("name the file to write, or use --verify", param_hint="OUT.onnx")
-    from edgecl.workstation.delivery import export_learned, verify_learned
+    from edgecl.workstation.delivery import export_learned
 
     terminal = Terminal(as_json)
-    record: dict[str, Any] = {"file": str(out) if out else None}
-    lines = []
-    with tempfile.TemporaryDirectory() as folder, Home.at(home).learner(writable=False) as learner:
-        file = out or Path(folder) / "head.onnx"
-        metadata = export_learned(learner, file)
-        record |= {"bytes": file.stat().st_size, "metadata": metadata}
-        lines.append(f"{out or 'the file'}: {size(file.stat().st_size)}, classes {metadata['labels']}")
-        if verify:
-            with terminal.progress("comparing with the live path"):
-                report = verify_learned(learner, file)
-            record["verified"] = dataclasses.asdict(report)
-            lines.append(
-                f"compared on {report.pictures} pictures: same class for {100 * report.label_agreement:.1f} %, "
-                f"probabilities within {report.probability_max_abs:.2g}"
-            )
+    with Home.at(home).learner(writable=False) as learner, terminal.progress("writing and comparing"):
+        made = export_learned(learner, out, verify)
+    record: dict[str, Any] = {"file": str(out) if out else None, "bytes": made.bytes, "metadata": made.metadata}
+    lines = [f"{out or 'the file'}: {size(made.bytes)}, classes {made.metadata['labels']}"]
+    if made.report is not None:
+        record["verified"] = dataclasses.asdict(made.report)
+        lines.append(
+            f"compared on {made.report.pictures} pictures: same class for {100 * made.report.label_agreement:.1f} %, "
+            f"probabilities within {made.report.probability_max_abs:.2g}"
+        )
     terminal.answer(record, "\n".join(lines))
 
 

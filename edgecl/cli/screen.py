@@ -7,23 +7,31 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edgecl.cli.stage import Stage
 from edgecl.cli.terminal import printable, share
 from edgecl.session import Glance, Session
 
 _BAR = 24  # characters
 
 
-def screen(session: Session, source: str, monotonic: float) -> RenderableType:
+def screen(session: Session, stage: Stage, monotonic: float) -> RenderableType:
     """The whole screen at `monotonic` s."""
     return Group(
-        Panel(_seen(session.glance), title="edgecl sees", title_align="left", border_style="cyan"),
+        Panel(
+            _seen(session.glance, stage),
+            title=f"edgecl sees {printable(stage.title)}",
+            title_align="left",
+            border_style="cyan",
+        ),
         Panel(_known(session), title="it knows", title_align="left"),
         _lesson(session, monotonic),
-        _keys(session, source),
+        _keys(session, stage),
     )
 
 
-def _seen(glance: Glance | None) -> RenderableType:
+def _seen(glance: Glance | None, stage: Stage) -> RenderableType:
+    if stage.trouble is not None:
+        return Text(f"no picture: {printable(stage.trouble)}", style="yellow")
     if glance is None:
         return Text("waiting for the first frame …", style="dim")
     prediction = glance.prediction
@@ -77,16 +85,23 @@ def _lesson(session: Session, monotonic: float) -> RenderableType:
     )
 
 
-def _keys(session: Session, source: str) -> RenderableType:
+def _keys(session: Session, stage: Stage) -> RenderableType:
     if session.typed is not None:
         return Text.assemble(
             ("name: ", "bold cyan"), printable(session.typed), ("▏", "blink"), ("  Enter · Esc", "dim")
         )
     line = Text()
-    for key, what in (("1–9", "teach"), ("n", "new class"), ("u", "undo"), ("c", "correct last"), ("q", "quit")):
+    turn = [("p", "next photograph")] if stage.turns else []
+    for key, what in (
+        ("1–9", "teach"),
+        ("n", "new class"),
+        ("u", "undo"),
+        ("c", "correct last"),
+        *turn,
+        ("q", "quit"),
+    ):
         line.append(f" {key} ", style="reverse bold" if key == "c" and session.correcting else "reverse")
         line.append(f" {what}  ")
-    line.append(printable(source), style="dim")
     return line
 
 

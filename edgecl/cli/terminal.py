@@ -87,7 +87,7 @@ class Terminal:
 
 def printable(text: str) -> str:
     """`text` with everything that could steer a terminal made visible; file names may hold anything."""
-    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+    return "".join(c if c.isprintable() or c in "\n\t\u200d" else repr(c)[1:-1] for c in text)  # \u200d joins emoji
 
 
 def columns(titles: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -10,24 +10,43 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import releases
 from edgecl.errors import BackboneError, BackboneMismatch, InputRefused, NotLearned
-from edgecl.files import private_folder
+from edgecl.files import private_folder, write_durably
 from edgecl.home import Home
 from edgecl.images import decode_image
 from edgecl.learner import Learner
 from edgecl.manifest import BackboneManifest, Precision, read_manifest, read_verified
 from edgecl.memory.store import Store
-from edgecl.types import Example, LinearHead
+from edgecl.types import Example
 from edgecl.workstation.classifier import Reading
 from edgecl.workstation.export import NAMES, PARITY_FILE, export
-from edgecl.workstation.head_export import HeadReport, export_head, verify_head
+from edgecl.workstation.head_export import HeadReport, export_head, is_head_file, verify_head
 
 Picture = NDArray[np.uint8]
 Say = Callable[[str], None]
+CAMERA_SIZES = ((640, 480), (480, 640), (1920, 1080), (1280, 960))  # px, width and height
+
+
+@dataclass(frozen=True)
+class HeadDelivery:
+    """A head's file.
+
+    Attributes:
+        file: where it lies, None if it was only tried.
+        bytes: its size.
+        metadata: what it says of itself.
+        report: how it compares with the live path, None if nobody asked.
+    """
+
+    file: Path | None
+    bytes: int
+    metadata: dict[str, str]
+    report: HeadReport | None
 
 
 @dataclass(frozen=True)
@@ -98,39 +117,54 @@ def export_into(home: Home, order: Order, force: bool, say: Say) -> Delivery:
     return Delivery(folder, made.manifest, made.parity, before.name if before is not None else None)
 
 
-def export_learned(learner: Learner, out: Path) -> dict[str, str]:
-    """Write the head with its backbone to the file `out`; returns its metadata.
+def export_learned(learner: Learner, out: Path | None, verify: bool) -> HeadDelivery:
+    """Write the head with its backbone to the file `out`, whole and, if asked, compared with the live path before.
+
+    Args:
+        learner: which has learned something.
+        out: the file; None to try without keeping. A head's file that is there is replaced.
+        verify: whether to compare, on the memory's pictures and the backbone's golden ones.
 
     Raises:
         NotLearned: nothing was taught.
+        InputRefused: something else is at `out`.
+        ExportRefused: file and live path differ by more than rounding explains; `out` is as it was.
         EdgeclError: see `edgecl.workstation.head_export.export_head`.
     """
-    head = _recognised(learner)
-    folder = releases.current(learner.store.home)
-    return export_head(folder, learner.backbone.precision, head, learner.names, out)
-
-
-def verify_learned(learner: Learner, path: Path) -> HeadReport:
-    """Compare the file at `path` with the live path, on the memory's pictures and the backbone's golden ones.
-
-    Raises:
-        ExportRefused: they differ by more than rounding explains.
-        NotLearned: nothing was taught.
-    """
-    return verify_head(path, learner.backbone, _recognised(learner), _pictures(learner))
-
-
-def _recognised(learner: Learner) -> LinearHead:
     if learner.recogniser is None:
         raise NotLearned("found nothing that was taught, expected at least one class; use: edgecl teach LABEL SOURCE")
-    return learner.recogniser.head
+    if out is not None:
+        _check_replaceable(out)
+    head, folder = learner.recogniser.head, releases.current(learner.store.home)
+    with tempfile.TemporaryDirectory(prefix="edgecl-head-") as scratch:
+        draft = Path(scratch, "head.onnx")
+        metadata = export_head(folder, learner.backbone.precision, head, learner.names, draft)
+        report = verify_head(draft, learner.backbone, head, _pictures(learner)) if verify else None
+        data = draft.read_bytes()
+    if out is not None:
+        write_durably(out, data)
+    return HeadDelivery(out, len(data), metadata, report)
+
+
+def _check_replaceable(out: Path) -> None:
+    if not out.exists():
+        return
+    try:
+        is_head = is_head_file(out)
+    except (OSError, BackboneError):
+        is_head = False
+    if not is_head:
+        raise InputRefused(f"found something else at {out}, expected a new file or a head's; choose another name")
 
 
 def _pictures(learner: Learner) -> Iterator[Picture]:
     folder = releases.current(learner.store.home)
     golden = np.load(io.BytesIO(read_verified(folder, learner.backbone.manifest.golden)), allow_pickle=False)
-    for picture in golden["pictures"]:
-        yield np.ascontiguousarray(picture[..., ::-1])
+    for number, picture in enumerate(golden["pictures"]):
+        image = np.ascontiguousarray(picture[..., ::-1])
+        yield image
+        if number < len(CAMERA_SIZES):  # cameras give more than the network takes
+            yield cv2.resize(image, CAMERA_SIZES[number], interpolation=cv2.INTER_CUBIC)  # type: ignore[misc]
     for example in learner.store.examples():
         if example.thumbnail is not None:
             yield decode_image(example.thumbnail, f"the picture of example {example.id}")

@@ -29,6 +29,7 @@ PREPARED = "prepared"  # inside the graph: what the trunk reads, uint8 (1, S, S,
 PIXELS_MAX = 1  # grey levels: the graph and OpenCV may round an exact half to different sides
 PROBABILITY_MAX: Mapping[Precision, float] = {"fp32": 0.05, "int8": 0.1}  # what one grey level may do
 LABELS_MIN = 0.95  # share of pictures named alike; two classes may be equally probable
+COSINE_MIN = 0.99  # of embeddings: a picture resized by another library differs by a grey level here and there
 
 
 @dataclass(frozen=True)
@@ -114,11 +115,22 @@ def verify_head(path: Path, backbone: Backbone, head: LinearHead, images: Iterab
     return report
 
 
+def is_head_file(path: Path) -> bool:
+    """Whether `export_head` wrote the file at `path`.
+
+    Raises:
+        BackboneDamaged: it is no ONNX model.
+    """
+    model = read_graph(path.read_bytes(), path)
+    return any(entry.key == "format" and entry.value == FORMAT for entry in model.metadata_props)
+
+
 def _check(report: HeadReport, path: Path, precision: Precision) -> None:
     figures = (
         ("pixels that differ by", report.pixel_max_abs, PIXELS_MAX),
         ("probabilities that differ by", report.probability_max_abs, PROBABILITY_MAX[precision]),
         ("other labels on a share of", 1 - report.label_agreement, 1 - LABELS_MIN),
+        ("embeddings whose cosine lacks", 1 - report.embedding_cosine_min, 1 - COSINE_MIN),
     )
     for figure, found, most in figures:
         if not found <= most:
