@@ -306,11 +306,7 @@ class Learner:
             kept = Recogniser.from_arrays(arrays, numbers, tail=self.backbone.tail_digest, revision=revision, name=name)
         except (KeyError, TypeError, ValueError, BackboneMismatch):
             return None
-        k = len(kept.head.class_ids)
-        fits = kept.head.weight.shape == kept.rejector.prototypes.shape == (k, self.backbone.dimension)
-        fits = (
-            fits and set(kept.head.class_ids.tolist()) <= set(self.names) and bool(np.isfinite(kept.head.weight).all())
-        )
+        fits = kept.fits(self.backbone.dimension, self.names)
         return kept if fits else None
 
     def _embed_missing(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,6 +89,13 @@ class Recogniser:
         mean = view.vectors[mine].mean(axis=0)
         rejector = replace(self.rejector, prototypes=np.insert(self.rejector.prototypes, place, mean, axis=0))
         return replace(self, head=head, rejector=rejector)
+
+    def fits(self, dimension: int, class_ids: Collection[int]) -> bool:
+        """Whether it can answer for embeddings (D,) of `dimension` with no other classes than these."""
+        shape = (len(self.head.class_ids), dimension)
+        shapes = (self.head.weight.shape, self.rejector.prototypes.shape)
+        known = set(self.head.class_ids.tolist()) <= set(class_ids)
+        return known and shapes == (shape, shape) and bool(np.isfinite(self.head.weight).all())
 
     def scores(self, embedding: Embedding) -> Scores:
         """The answer for one picture.
