@@ -46,11 +46,12 @@ lint: $(DEV_READY) ## ruff and mypy
 
 check: lint test ## all that has to pass before a change goes in
 
-bench: $(DEV_READY) ## run every benchmark; figures go to benchmarks/results/
+bench: $(DEV_READY) ## run every benchmark; figures go to benchmarks/results/ and into README
 	@set -e; for script in benchmarks/*.py; do \
 		[ -e "$$script" ] || { echo "found no benchmarks/*.py"; exit 1; }; \
 		echo "== $$script"; $(BIN)/python "$$script" $(ARGS); \
 	done
+	@cd benchmarks && ../$(BIN)/python -m support.table
 
 # A backbone is exported once; what it is made of does not change with our code's every change. `make clean` removes it.
 $(BUNDLED)/manifest.json: | $(DEMO_READY)

@@ -18,7 +18,7 @@ from edgecl.heads import Fit
 from edgecl.memory.view import MemoryView
 from edgecl.types import LinearHead
 
-# Chosen on training pictures of COIL-100 and the Grocery Store set; the slack by benchmarks/constants.py.
+# Chosen on training pictures of COIL-100 and the Grocery Store set: see docs/decisions/0003.
 ACCEPTED_SHARE = 0.9  # of the left-out examples are less strange than the threshold
 DISTANCE_SLACK = 3.5  # spreads by which a distance may exceed the usual one at hardly any price
 THRESHOLD_MIN = 0.75  # spreads; a few left-out examples may lie closer together than what will be asked

@@ -258,3 +258,11 @@ def test_things_in_real_videos_are_told_apart(tmp_path, backbone_folder):
         assert told.count(name) / len(told) > 0.9
     strangers = labels(home, videos / "bottle-detection.mp4", "--every", 50)
     assert strangers.count(None) / len(strangers) > 0.9
+
+
+def test_a_name_that_only_the_history_knows_can_be_forgotten(home):
+    assert run("teach", "secret", "sample://coins", "--limit", 4, "--home", home).status == 0
+    assert run("undo", "--home", home).status == 0
+    assert "secret" in run("history", "--home", home).out
+    assert run("forget", "secret", "--yes", "--home", home).status == 0
+    assert "secret" not in run("history", "--home", home).out

@@ -201,3 +201,10 @@ def test_every_make_target_of_the_readme_is_there():
     assert (
         set(re.findall(r"make ([a-z-]+)(?=[` ]|\n| ARGS)", "\n".join(re.findall(r"`make [^`]*`", README)))) <= targets
     )
+
+
+def test_the_figures_are_those_that_were_measured_last(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    from support.table import BLOCK, table
+
+    assert BLOCK.search(README)[0] == table()

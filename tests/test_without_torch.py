@@ -126,6 +126,7 @@ def test_a_class_is_taught_recognised_and_taken_back(untaught):
         ("status",),
         ("doctor",),
         ("review",),
+        ("bench", "--classes", "2", "--frames", "3"),
     ],
     ids=" ".join,
 )

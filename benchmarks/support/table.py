@@ -1,0 +1,154 @@
+"""README's table of figures, made of what the benchmarks measured last."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.record import RESULTS
+
+README = Path(__file__).parents[2] / "README.md"
+BLOCK = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
+FORGETTING = "0.01, [missed](docs/decisions/0005-two-numbers-for-forgetting.md)"
+GROWTH = "1 ×, [missed](docs/decisions/0006-a-lesson-costs-classes-times-examples.md)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line: what was measured, by which script, its figures by name, how they are written, and the goal."""
+
+    what: str
+    script: str
+    figures: tuple[str, ...]
+    form: str
+    goal: str = ""
+
+    def line(self) -> str:
+        """The line with the figures of the last run."""
+        found = json.loads((RESULTS / f"{self.script}.json").read_text("utf-8"))["figures"]
+        values = {figure["name"]: figure["value"] for figure in found}
+        shown = self.form.format(*(values[name] for name in self.figures))
+        return f"| {self.what} | {shown} | {self.goal} | `{self.script}.py` |"
+
+
+OVER = "{} of 5 choices of unseen classes: {}"
+ROWS = (
+    Row(
+        "81 kinds of groceries, one a lesson, 20 examples kept of each: final accuracy, int8 / fp32",
+        "new_classes",
+        ("grocery int8, final accuracy", "grocery fp32, final accuracy"),
+        "{:.3f} / {:.3f}",
+        "0.755",
+    ),
+    Row(
+        "the same, offline logistic regression with all data at once",
+        "new_classes",
+        ("grocery, offline logistic regression, all data at once",),
+        "{:.3f}",
+    ),
+    Row(
+        "the same, best less worst of 5 orders of teaching",
+        "new_classes",
+        ("grocery fp32, max − min over 5 orders",),
+        "{:.4f}",
+        "0.003",
+    ),
+    Row(
+        "the same, forgetting, choosing among all classes (worst of 5 orders) / among those known when taught",
+        "new_classes",
+        (
+            "grocery fp32, forgetting",
+            "grocery fp32, forgetting, worst of 5 orders",
+            "grocery fp32, forgetting among earlier classes",
+        ),
+        "{:.3f} ({:.3f}) / {:.3f}",
+        FORGETTING,
+    ),
+    Row(
+        "99 objects of COIL-100: final accuracy, int8 / fp32",
+        "new_classes",
+        ("coil100 int8, final accuracy", "coil100 fp32, final accuracy"),
+        "{:.4f} / {:.4f}",
+        "0.983 in fp32",
+    ),
+    Row(
+        "unknown of another kind: AUROC (worst of 5 choices of what is known)",
+        "open_set",
+        ("far unknown, AUROC", OVER.format("worst", "auroc_far")),
+        "{:.4f} ({:.4f})",
+        "0.999",
+    ),
+    Row(
+        "the same, share taken for known where 95 % of the known are: FPR",
+        "open_set",
+        ("far unknown, FPR at 95 % TPR", OVER.format("worst", "fpr95_far")),
+        "{:.4f} ({:.4f})",
+        "0.01",
+    ),
+    Row(
+        "unknown, but alike (21 kinds never taught): AUROC (mean, worst)",
+        "open_set",
+        ("near unknown, AUROC", OVER.format("mean", "auroc_near"), OVER.format("worst", "auroc_near")),
+        "{:.3f} ({:.3f}, {:.3f})",
+        "0.74",
+    ),
+    Row(
+        "calibration error (ECE) of accepted answers (mean, worst)",
+        "open_set",
+        ("calibration error of accepted answers", OVER.format("mean", "ece"), OVER.format("worst", "ece")),
+        "{:.3f} ({:.3f}, {:.3f})",
+        "0.05",
+    ),
+    Row(
+        "frame to prediction against the bare int8 network, one thread",
+        "speed",
+        ("frame to prediction / bare network, int8, one thread",),
+        "{:.2f} ×",
+        "1.25 ×",
+    ),
+    Row(
+        "a lesson of 30 frames with 100 classes known: first answer, all learned",
+        "speed",
+        ("lesson with 100 classes known, first answer, ms", "lesson with 100 classes known, all learned, ms"),
+        "{:.0f} ms, {:.0f} ms",
+        "150 ms, 2,000 ms",
+    ),
+    Row(
+        "the same with 1,000 classes known: growth of the time against that of the examples",
+        "speed",
+        ("growth of the time from 100 to 1,000 classes / growth of the examples",),
+        "{:.1f} ×",
+        GROWTH,
+    ),
+    Row(
+        "memory at its peak with 100 × 20 examples, a lesson included",
+        "speed",
+        ("peak memory with 100 × 20 examples, a lesson included, MB",),
+        "{:.0f} MB",
+        "220 MB",
+    ),
+    Row("start to first prediction", "speed", ("start to first prediction, s",), "{:.1f} s", "2.5 s"),
+    Row(
+        "Python packages of a device, installed",
+        "install_size",
+        ("installed size of the base environment, MB",),
+        "{:.0f} MB",
+        "450 MB",
+    ),
+)
+
+
+def table() -> str:
+    """The table, between README's marks."""
+    return "\n".join(["| | measured | goal | script |", "|---|---|---|---|", *(row.line() for row in ROWS)]) + "\n"
+
+
+def main() -> None:
+    """Put the table into README."""
+    README.write_text(BLOCK.sub(lambda found: table(), README.read_text("utf-8")), "utf-8")
+
+
+if __name__ == "__main__":
+    main()
