@@ -90,7 +90,7 @@ def rejection(development: Development, cosine: float) -> dict[float, tuple[floa
 def accuracy(development: Development, cosine: float) -> tuple[float, int]:
     """Share of right answers about the unlike half, and the number of examples kept."""
     memory = taught(development.taught, cosine)
-    head = softmax.fit(memory, None)
+    head = softmax.fit(memory)
     answers = head.class_ids[head.logits(development.asked.vectors).argmax(axis=1)]
     return float((answers == development.asked.class_ids).mean()), len(memory)
 

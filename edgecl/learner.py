@@ -231,8 +231,9 @@ class Learner:
             self.recogniser = None
             return
         view = self.view
+        self.names = view.names  # of the same moment as the head, also where another process teaches meanwhile
         name = self.settings.head.name
-        self.recogniser = Recogniser.fit(view, name, self.recogniser)
+        self.recogniser = Recogniser.fit(view, name)
         if self.recogniser is not None and self.store.writable:
             self._keep(self.recogniser, name, view.revision)
 

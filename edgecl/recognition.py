@@ -17,6 +17,7 @@ from edgecl.types import Embedding, LinearHead, Prediction, softmax
 from edgecl.unknown import UNKNOWN, HeldOut, Rejector, calibrate
 
 TOP = 5
+CALIBRATION = 2  # raised where the numbers kept with a head mean something else
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,12 @@ class Recogniser:
     held_out: HeldOut
 
     @classmethod
-    def fit(cls, view: MemoryView, head_name: str, previous: Recogniser | None = None) -> Recogniser | None:
+    def fit(cls, view: MemoryView, head_name: str) -> Recogniser | None:
         """Learn all of `view`; None where there is nothing to learn from."""
         if not len(view):
             return None
         fit = fit_of(head_name)
-        return cls.of(view, fit(view, previous.head if previous else None), fit)
+        return cls.of(view, fit(view), fit)
 
     @classmethod
     def of(cls, view: MemoryView, head: LinearHead, fit: Fit) -> Recogniser:
@@ -76,7 +77,7 @@ class Recogniser:
         """
         mine = view.class_ids == class_id
         place = int(np.searchsorted(self.head.class_ids, class_id))
-        direction = fit_of("slda")(view, None).weight[place]
+        direction = fit_of("slda")(view).weight[place]
         logits = self.head.logits(view.vectors)
         rivals = logits.max(axis=1) + np.log(np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1))
         length, offset = _tell_apart(view.vectors @ direction, rivals, mine)
@@ -124,6 +125,7 @@ class Recogniser:
             "held_out_ids": self.held_out.class_ids,
         }
         numbers = {
+            "calibration": CALIBRATION,
             "temperature": self.head.temperature,
             "logit_middle": self.rejector.logit_middle,
             "logit_spread": self.rejector.logit_spread,
@@ -143,8 +145,14 @@ class Recogniser:
         revision: int,
         name: str,
     ) -> Recogniser:
-        """The inverse of `to_arrays`."""
+        """The inverse of `to_arrays`.
+
+        Raises:
+            KeyError, TypeError, ValueError, BackboneMismatch: it was written by another version, or is damaged.
+        """
         left = dict(numbers)
+        if left.pop("calibration", None) != CALIBRATION:
+            raise ValueError("found a head that was calibrated in another way")
         head = LinearHead(
             np.asarray(arrays["weight"], np.float32),
             np.asarray(arrays["bias"], np.float32),

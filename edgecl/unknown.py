@@ -195,7 +195,7 @@ def _answers_for(view: MemoryView, left_out: NDArray[np.bool_], fit: Fit) -> _An
 def _learn(view: MemoryView, fit: Fit) -> tuple[LinearHead, NDArray[np.float32]]:
     """A head and the class means, float32 (K, D); the view, the largest thing here, is gone on return."""
     means = [view.vectors[view.class_ids == class_id].mean(axis=0) for class_id in np.unique(view.class_ids)]
-    return fit(view, None), np.stack(means)
+    return fit(view), np.stack(means)
 
 
 def _usual_distance(distances: NDArray[np.float32], view: MemoryView) -> tuple[float, float]:

@@ -84,14 +84,6 @@ class Whitening:
         offset: NDArray[np.float32] = bias - folded @ self.mean
         return folded, offset
 
-    def unfold(
-        self, weight: NDArray[np.float32], bias: NDArray[np.float32]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The inverse of `fold`."""
-        unfolded: NDArray[np.float32] = weight @ self.factor
-        offset: NDArray[np.float32] = bias + weight @ self.mean
-        return unfolded, offset
-
     def _diagonal(self) -> list[tuple[slice, NDArray[np.float32]]]:
         """The blocks along the diagonal of L, with the inverse of each."""
         return [(block, _inverse(self.factor[block, block])) for block in _blocks(len(self.mean))]

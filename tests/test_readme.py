@@ -121,7 +121,7 @@ from views import clusters, view_of
 
 vectors, class_ids = clusters(5, 12)
 assert sys.argv[1] in heads.names()
-found = heads.fit_of(sys.argv[1])(view_of(vectors, class_ids), None)
+found = heads.fit_of(sys.argv[1])(view_of(vectors, class_ids))
 print((found.class_ids[found.logits(vectors).argmax(axis=1)] == class_ids).mean(), found.name)
 """
     share, found = run_in(tmp_path, script, name, str(Path(__file__).parent)).split()

@@ -95,7 +95,7 @@ def test_the_temperature_is_the_most_likely_one():
 
 def test_calibration_changes_no_answer(recogniser):
     view = view_of(*clusters(8, 20, dimension=64))
-    raw = fit_of("softmax")(view, None)
+    raw = fit_of("softmax")(view)
     calibrated, _, _ = calibrate(view, raw, fit_of("softmax"))
     assert np.array_equal(raw.logits(view.vectors), calibrated.logits(view.vectors))
 
@@ -103,7 +103,7 @@ def test_calibration_changes_no_answer(recogniser):
 def test_left_out_accuracy_is_that_of_learning_from_the_other_half():
     vectors, class_ids = clusters(4, 10, spread=1.0)
     view = view_of(vectors, class_ids)
-    _, _, held_out = calibrate(view, fit_of("ncm")(view, None), fit_of("ncm"))
+    _, _, held_out = calibrate(view, fit_of("ncm")(view), fit_of("ncm"))
     right = np.zeros(len(view), bool)
     for left_out in unlike_halves(view):
         means = np.stack([vectors[(class_ids == c) & ~left_out].mean(axis=0) for c in (10, 20, 30, 40)])
@@ -115,7 +115,7 @@ def test_left_out_accuracy_is_that_of_learning_from_the_other_half():
 def test_a_class_with_one_example_has_no_left_out_accuracy():
     vectors, class_ids = clusters(2, 3)
     view = view_of(vectors[:4], class_ids[:4])
-    _, _, held_out = calibrate(view, fit_of("ncm")(view, None), fit_of("ncm"))
+    _, _, held_out = calibrate(view, fit_of("ncm")(view), fit_of("ncm"))
     assert held_out.of(20) is None
     assert held_out.of(10) is not None
 
@@ -123,7 +123,7 @@ def test_a_class_with_one_example_has_no_left_out_accuracy():
 def test_confidence_on_unlike_views_is_about_as_high_as_they_are_often_right():
     vectors, class_ids = clusters(6, 40, dimension=32, spread=1.2)
     view = view_of(vectors, class_ids)
-    head, _, _ = calibrate(view, fit_of("softmax")(view, None), fit_of("softmax"))
+    head, _, _ = calibrate(view, fit_of("softmax")(view), fit_of("softmax"))
     fresh, fresh_ids = clusters(6, 400, dimension=32, spread=1.2)
     chance = head.probabilities(fresh)
     right = head.class_ids[chance.argmax(axis=1)] == fresh_ids

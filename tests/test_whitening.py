@@ -42,16 +42,6 @@ def test_a_folded_function_gives_on_embeddings_what_it_gave_on_coordinates(dimen
     np.testing.assert_allclose(view.vectors @ folded.T + offset, expected, atol=5e-3)
 
 
-@SIZES
-def test_unfolding_undoes_folding(dimension):
-    _, _, space, _ = made(dimension)
-    rng = np.random.default_rng(0)
-    weight, bias = rng.normal(size=(5, dimension)).astype(np.float32), rng.normal(size=5).astype(np.float32)
-    again, offset = space.unfold(*space.fold(weight, bias))
-    np.testing.assert_allclose(again, weight, atol=1e-3)
-    np.testing.assert_allclose(offset, bias, atol=1e-3)
-
-
 def test_with_many_examples_the_covariance_is_the_shrunk_pooled_one():
     vectors, class_ids = clusters(3, 400, dimension=8)
     view = view_of(vectors, class_ids)

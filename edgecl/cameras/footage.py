@@ -38,16 +38,16 @@ def footage(
     Raises:
         CameraUnavailable, ImageRefused: see `open_camera`.
     """
-    source = open_camera(url, settings)
+    source, live = open_camera(url, settings), is_live(url)
     given = number = 0
     first: Frame | None = None
-    with contextlib.closing(NewestFrame(source, settings) if is_live(url) else source) as frames:
+    with contextlib.closing(NewestFrame(source, settings) if live else source) as frames:
         for found in _with_gaps(frames):
             if not isinstance(found, Frame):
                 yield found
                 continue
             first = first or found
-            if seconds is not None and _elapsed_s(first, found) >= seconds:
+            if seconds is not None and _elapsed_s(first, found, live) >= seconds:
                 return
             if number % every == 0:
                 yield found
@@ -68,7 +68,10 @@ def _with_gaps(frames: Frames) -> Iterator[Frame | Gap]:
         yield found
 
 
-def _elapsed_s(first: Frame, frame: Frame) -> float:
-    """Stills have a name each, and the times of their files say nothing of how long looking at them took."""
-    recorded = first.camera == frame.camera
+def _elapsed_s(first: Frame, frame: Frame, live: bool) -> float:
+    """Of a recording by its own time; else by a clock that nobody sets.
+
+    Stills have a name each, and the times of their files say nothing of how long looking at them took.
+    """
+    recorded = not live and first.camera == frame.camera
     return frame.taken_at - first.taken_at if recorded else frame.monotonic - first.monotonic

@@ -79,7 +79,7 @@ class NewestFrame:
     def ended(self) -> bool:
         """Whether no frame will come any more."""
         with self._news:
-            return self._ended and self._slot is None
+            return self._ended and self._slot is None and self._error is None
 
     def close(self) -> None:
         """End the reader and release the camera."""

@@ -83,20 +83,18 @@ class Taught:
 
 
 def taught(stream: Stream, backbone: Backbone, keep: int, fit: Fit, lessons: int) -> Iterator[Taught]:
-    """Teach the first `lessons` classes one after the other, each fit going on from the last head, as on a device.
+    """Teach the first `lessons` classes one after the other.
 
     The `keep` examples are chosen as on a device too; but pictures of a folder are no neighbouring frames of a camera,
     so near-duplicates count, and a memory of 20 examples a class holds 20 where there are as many.
     """
-    head: LinearHead | None = None
     view = _nothing(stream, backbone)
     for lesson in range(lessons):
         begun = time.perf_counter()
         rows = np.flatnonzero(stream.train.labels == lesson)
         fresh = stream.train.vectors[rows]
         view = _grown(view, fresh[np.sort(representatives(fresh, keep))], lesson)
-        head = fit(view, head)
-        yield Taught(view, head, time.perf_counter() - begun)
+        yield Taught(view, fit(view), time.perf_counter() - begun)
 
 
 def _nothing(stream: Stream, backbone: Backbone) -> MemoryView:

@@ -1,7 +1,7 @@
 """Heads: how class scores are learned from the memory. One file is one head, found by its name.
 
-A head is a function `fit(view, previous)` that returns a LinearHead for the classes of the view. It is a function of
-the memory alone: `previous` may only make it faster.
+A head is a function `fit(view)` that returns a LinearHead for the classes of the view: a function of the memory, and of
+nothing else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from edgecl.errors import ConfigRefused
 from edgecl.memory.view import MemoryView
 from edgecl.types import LinearHead
 
-Fit = Callable[[MemoryView, LinearHead | None], LinearHead]
+Fit = Callable[[MemoryView], LinearHead]
 
 
 def names() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from edgecl.memory.view import MemoryView
 from edgecl.types import LinearHead
 
 
-def fit(view: MemoryView, previous: LinearHead | None = None) -> LinearHead:
+def fit(view: MemoryView) -> LinearHead:
     """−‖z − μ_k‖² / 2v, less what all classes share, with v the variance that views of one thing have."""
     means = view.stats.means()
     variance = view.spread / means.shape[1]

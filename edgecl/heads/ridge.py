@@ -10,7 +10,7 @@ from edgecl.types import LinearHead
 PENALTY = 5e-5  # of the mean eigenvalue of the second moment, times D
 
 
-def fit(view: MemoryView, previous: LinearHead | None = None) -> LinearHead:
+def fit(view: MemoryView) -> LinearHead:
     """Minimise Σ_k mean_{i∈k} ‖W(z_i − m) − y_i‖² / K + λ‖W‖², with m the mean of the class means.
 
     Weighing every class alike needs the second moment of each class; the pooled one stands in for it, which differs

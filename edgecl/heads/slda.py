@@ -15,7 +15,7 @@ from edgecl.whitening import Whitening, shrunk_covariance
 SHRINKAGE = 0.3
 
 
-def fit(view: MemoryView, previous: LinearHead | None = None) -> LinearHead:
+def fit(view: MemoryView) -> LinearHead:
     """Scores μ_kᵀ Σ⁻¹ z − ½ μ_kᵀ Σ⁻¹ μ_k, all classes equally likely and μ_k taken from the middle of the classes.
 
     In whitened coordinates this is x_k·x − ½‖x_k‖², with x_k the class means.

@@ -21,28 +21,20 @@ TOLERANCE = 1e-5  # from here on the answers of two searches differ on one photo
 ROWS_AT_A_TIME = 2048  # bounds the (rows, K) temporaries and keeps them in the processor's cache
 
 
-def fit(view: MemoryView, previous: LinearHead | None = None) -> LinearHead:
-    """The minimiser over the examples of `view`; `previous` is a starting point, nothing more."""
+def fit(view: MemoryView) -> LinearHead:
+    """The minimiser over the examples of `view`.
+
+    The search always starts from zero. Where classes lie far apart the loss is so flat that an earlier head, though
+    nearer, would be left where it is, and what the device answers would depend on how it came to know it.
+    """
     stats = view.stats
     class_ids = stats.class_ids
     space = Whitening.of(shrunk_covariance(stats, view.spread, SHRINKAGE), stats.means().mean(axis=0))
     del stats  # a second moment of 13 MB, not needed while the search goes on
     loss = CrossEntropy(space.apply(view.vectors), np.searchsorted(class_ids, view.class_ids), len(class_ids))
-    best = minimise(loss, _start(space, class_ids, previous), TOLERANCE).point
+    best = minimise(loss, loss.zero(), TOLERANCE).point
     weight, bias = space.fold(*loss.split(best))
-    # What all classes share changes no answer, nor the loss, so it would keep a trace of where the search began.
-    weight, bias = weight - weight.mean(axis=0), bias - bias.mean()
     return LinearHead(weight, bias, class_ids, view.tail, view.revision, "softmax")
-
-
-def _start(space: Whitening, class_ids: NDArray[np.int64], previous: LinearHead | None) -> NDArray[np.float32]:
-    """The rows of `previous` in the new coordinates, zero for classes that it does not know."""
-    weight = np.zeros((len(class_ids), len(space.mean)), np.float32)
-    bias = np.zeros(len(class_ids), np.float32)
-    if previous is not None and previous.name == "softmax" and previous.weight.shape[1] == len(space.mean):
-        _, rows, known = np.intersect1d(class_ids, previous.class_ids, return_indices=True)
-        weight[rows], bias[rows] = space.unfold(previous.weight[known], previous.bias[known])
-    return np.concatenate([weight.ravel(), bias])
 
 
 class CrossEntropy:
@@ -54,6 +46,10 @@ class CrossEntropy:
         self.rows = rows
         self.classes = classes
         self.shares = (1.0 / (classes * np.bincount(rows, minlength=classes)[rows])).astype(np.float32)
+
+    def zero(self) -> NDArray[np.float32]:
+        """The point at which all classes are equally probable everywhere."""
+        return np.zeros(self.classes * (self.coordinates.shape[1] + 1), np.float32)
 
     def split(self, point: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Point → W (K, D), b (K,)."""
