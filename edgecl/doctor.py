@@ -178,7 +178,8 @@ def _trunk(folder: Path, backbone: Backbone) -> Finding:
 
 def _golden(backbone: Backbone, release: Path) -> Finding:
     result = check_golden(backbone, release)
-    found = f"{result.pictures} pictures answered as where it was exported, least cosine {result.cosine_min:.5f}"
+    found = f"{result.pictures} pictures answered as where it was exported: least cosine {result.cosine_min:.5f}, "
+    found += f"{100 * result.latents_equal:.1f} % of the latents' numbers the same"
     return Finding("golden", "ok", found)
 
 

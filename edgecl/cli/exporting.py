@@ -144,7 +144,7 @@ def _text(delivery: Delivery) -> str:
             f"{figures['cosine_min']:.4f}",
             f"{100 * figures['class_agreement']:.1f} %",
             f"{figures['trunk_ms'] + figures['tail_ms']:.1f} ms",
-            size(manifest.graphs[precision].trunk.bytes + manifest.graphs[precision].tail.bytes),  # type: ignore[index]
+            size(manifest.graphs[precision].trunk.bytes + manifest.graphs[precision].tail.bytes),
         )
         for precision, figures in delivery.parity.items()
     ]

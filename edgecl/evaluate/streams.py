@@ -116,9 +116,9 @@ def embed_files(
 
 
 def _embed(images: Sequence[NDArray[np.uint8]], backbone: Backbone, kept: bool) -> NDArray[np.float32]:
-    activations = backbone.activations(np.stack([backbone.prepare(image) for image in images]))
     if not kept:
-        return backbone.embed_activations(activations)
+        return backbone.embed_images(images)
+    activations = backbone.activations(np.stack([backbone.prepare(image) for image in images]))
     return backbone.embed([backbone.latent(activation[None]) for activation in activations])
 
 

@@ -73,11 +73,6 @@ def counts_as(database: sqlite3.Connection) -> dict[int, int]:
     return resolved
 
 
-def members(database: sqlite3.Connection, class_id: int) -> list[int]:
-    """Ids of the classes that count as `class_id`, itself included."""
-    return [member for member, target in counts_as(database).items() if target == class_id]
-
-
 def call(database: sqlite3.Connection, class_id: int, name: str) -> None:
     """Give a class the name that it had before, as a live class of its own.
 

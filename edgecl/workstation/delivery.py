@@ -72,7 +72,7 @@ class Delivery:
 
     folder: Path
     manifest: BackboneManifest
-    parity: dict[str, dict[str, float]]
+    parity: dict[Precision, dict[str, float]]
     replaced: str | None = None
 
 
