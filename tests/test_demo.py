@@ -8,6 +8,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 
@@ -195,13 +196,13 @@ def test_a_covered_camera_teaches_nothing_and_says_why(bench):
 
 
 class Screen:
-    """`edgecl demo` in a terminal of its own."""
+    """`python ARGUMENTS` in a terminal of its own."""
 
     def __init__(self, *arguments):
         self._ours, self.theirs = pty.openpty()
         fcntl.ioctl(self.theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
         self.before = termios.tcgetattr(self.theirs)
-        command = [*PROGRAM, "demo", *map(str, arguments)]
+        command = [sys.executable, "-X", "faulthandler", *arguments]
         environment = os.environ | {"TERM": "xterm-256color"}
         streams = {"stdin": self.theirs, "stdout": self.theirs, "stderr": self.theirs}
         self.process = subprocess.Popen(command, env=environment, start_new_session=True, **streams)
@@ -218,12 +219,17 @@ class Screen:
     def press(self, keys):
         os.write(self._ours, keys.encode())
 
-    def end(self, seconds=30):
-        """Wait for the process; returns its status."""
+    def end(self, seconds=120):
+        """Wait for the process; returns its status. One that does not end is made to say where it is."""
         deadline = time.monotonic() + seconds
-        while self.process.poll() is None:
-            assert time.monotonic() < deadline
+        while self.process.poll() is None and time.monotonic() < deadline:
             self._read()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGABRT)
+            self.process.wait()
+            while select.select([self._ours], [], [], 0.5)[0]:
+                self._read()
+            pytest.fail(f"still running after {seconds} s, at:\n{self.text[-4000:]}")
         return self.process.returncode
 
     def _read(self):
@@ -241,7 +247,7 @@ class Screen:
 
 @pytest.fixture
 def screen(home):
-    screen = Screen("sample://cat?fps=15", "--home", home)
+    screen = Screen(*PROGRAM[1:], "demo", "sample://cat?fps=15", "--home", str(home))
     yield screen
     screen.close()
 
@@ -266,4 +272,28 @@ def test_a_signal_too_gives_the_terminal_back(screen, number, status):
     screen.wait_for("nothing yet")
     screen.process.send_signal(number)
     assert screen.end() == status
+    screen.wait_for("it knows nothing yet")
     assert termios.tcgetattr(screen.theirs) == screen.before
+
+
+DEAF = """
+import time
+from edgecl.cli.keyboard import Keyboard
+with Keyboard.open():
+    print("deaf", flush=True)
+    while True:
+        time.sleep(0.1)
+"""
+
+
+def test_a_second_signal_ends_what_does_not_listen_and_gives_the_terminal_back():
+    screen = Screen("-c", DEAF)
+    try:
+        screen.wait_for("deaf")
+        while screen.process.poll() is None:  # two that come at the same time count as one
+            screen.process.send_signal(signal.SIGTERM)
+            time.sleep(0.1)
+        assert screen.end() == 143
+        assert termios.tcgetattr(screen.theirs) == screen.before
+    finally:
+        screen.close()

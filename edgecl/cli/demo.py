@@ -126,7 +126,7 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
         Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live,
     ):
         session = Session(learner)
-        while not (session.over or stage.over):
+        while not (session.over or stage.over or keyboard.signalled):
             frame = stage.frame(wait_s=FRAME_WAIT_S)
             for key in keyboard.pressed():
                 if key == TURN and stage.turns and session.idle:
@@ -140,3 +140,5 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
     if stage.trouble is not None:
         terminal.note(f"edgecl: {stage.trouble}")
     terminal.note(f"it knows {', '.join(names) or 'nothing yet'}; kept in {place.folder}")
+    if keyboard.signalled is not None:
+        raise typer.Exit(128 + keyboard.signalled)

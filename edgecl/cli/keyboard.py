@@ -15,28 +15,36 @@ from collections.abc import Iterator
 from types import FrameType
 
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-9;?<]*[ -/]*[@-~]|O.)")  # what arrow and function keys send
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Keyboard:
-    """Keys as they are pressed; use `open`."""
+    """Keys as they are pressed; use `open`.
+
+    Attributes:
+        signalled: the signal that asked this process to end, or None. It is for the reader of keys to obey: an
+            exception raised wherever the process happens to be can be lost there, or leave a lock taken.
+    """
 
     def __init__(self, handle: int) -> None:
+        self.signalled: int | None = None
         self._handle = handle
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
     @classmethod
     @contextlib.contextmanager
     def open(cls) -> Iterator[Keyboard]:
-        """Read keys from standard input, unechoed, until the block ends, also by a signal that ends the process."""
+        """Read keys from standard input, unechoed, until the block ends; a second signal ends it at once."""
         handle = sys.stdin.fileno()
         before = termios.tcgetattr(handle)
-        handlers = {number: signal.signal(number, _leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+        keyboard = cls(handle)
+        handlers = {number: signal.signal(number, keyboard._signal) for number in _ENDING}
         try:
             tty.setcbreak(handle)
             single = termios.tcgetattr(handle)
             single[6][termios.VSUSP] = b"\0"  # Ctrl-Z would leave the shell with our terminal
             termios.tcsetattr(handle, termios.TCSADRAIN, single)
-            yield cls(handle)
+            yield keyboard
         finally:
             termios.tcsetattr(handle, termios.TCSAFLUSH, before)
             for number, handler in handlers.items():
@@ -52,6 +60,7 @@ class Keyboard:
             keys += self._decoder.decode(_SEQUENCE.sub(b"", data))
         return keys
 
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    def _signal(self, number: int, frame: FrameType | None) -> None:
+        if self.signalled is not None:
+            raise SystemExit(128 + number)
+        self.signalled = number
