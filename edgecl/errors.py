@@ -5,6 +5,7 @@
     - ImageRefused
     - LabelRefused
     - FrameUnusable
+      + NotFinite
   x CameraError
     - CameraUnavailable
     - CameraStalled
@@ -17,6 +18,9 @@
     - BackboneMismatch
     - BackboneDamaged
     - ExportRefused
+  x ConsolidationRefused
+  x ReleaseError
+    - ReleaseRefused
   x NotLearned
     - ClassUnknown
     - ItemUnknown
@@ -49,6 +53,10 @@ class LabelRefused(InputRefused):
 
 class FrameUnusable(InputRefused):
     """One frame of many cannot be read or embedded: a damaged file, a wrong shape, or its numbers are not finite."""
+
+
+class NotFinite(FrameUnusable):
+    """The network gave numbers that are not finite for a picture that is sound."""
 
 
 class CameraError(EdgeclError):
@@ -97,6 +105,18 @@ class BackboneDamaged(BackboneError):
 
 class ExportRefused(BackboneError):
     """The exported graphs do not compute what the original network computes."""
+
+
+class ConsolidationRefused(EdgeclError):
+    """The tail could not be trained from this memory, or with these settings; nothing was changed."""
+
+
+class ReleaseError(EdgeclError):
+    """A release could not be made, found, installed or taken back; what runs is as it was."""
+
+
+class ReleaseRefused(ReleaseError):
+    """A release is not one that may run here; the message names the reason, and nothing was changed."""
 
 
 class NotLearned(EdgeclError):

@@ -54,10 +54,13 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         pads = []
-        for side, kernel, stride in zip(x.shape[:1:-1], self.kernel_size[::-1], self.stride[::-1], strict=True):
+        for side, kernel, stride in zip(x.shape[2:], self.kernel_size, self.stride, strict=True):
             total = max((math.ceil(side / stride) - 1) * stride + kernel - side, 0)
-            pads += [total // 2, total - total // 2]
-        return F.conv2d(F.pad(x, pads), self.weight, self.bias, self.stride, 0, self.dilation, self.groups)
+            pads.append((total // 2, total - total // 2))
+        (top, bottom), (left, right) = pads
+        if (top, left) != (bottom, right):
+            x, top, left = F.pad(x, [left, right, top, bottom]), 0, 0
+        return F.conv2d(x, self.weight, self.bias, self.stride, (top, left), self.dilation, self.groups)
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> nn.Sequential:

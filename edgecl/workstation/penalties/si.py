@@ -1,0 +1,78 @@
+"""Synaptic intelligence: a parameter matters by how much of the loss its moves took away.
+
+Over a task, ω = −Σ (∂L_task/∂θ) Δθ per step, and F = ω / ((Δθ of the task)² + ξ): Zenke, Poole and Ganguli, 2017, arXiv
+1703.04200. Here it is cut off at 0; in the reference code of AR1 it can fall below, which would push a parameter away.
+Only the gradient of the task's own loss is credited, not that of the penalty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from edgecl.workstation.quadratic import Mode, Outputs, Quadratic
+
+DAMPING = 1e-7  # ξ
+
+
+class Penalty(Quadratic):
+    """Watches every step; at the end of a task it needs to be shown nothing."""
+
+    def __init__(self, params: Mapping[str, nn.Parameter], strength: float, mode: Mode = "penalty") -> None:
+        super().__init__(params, strength, mode)
+        self._path = {name: torch.zeros_like(param) for name, param in self.params.items()}  # ω
+        self._begun = self._copies()  # θ at the beginning of the task
+        self._before = self._copies()  # θ before the step
+        self._unscaled: dict[str, Tensor] = {}  # the task's gradient, where mode 'scale' shrinks it
+
+    def scale_gradients(self) -> None:
+        """As `Quadratic`; the gradient before is what the step will be credited with."""
+        if self.mode == "scale" and self.guards:
+            self._unscaled = {n: p.grad.detach().clone() for n, p in self.params.items() if p.grad is not None}
+        super().scale_gradients()
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Credit every parameter with what its move took off the task's loss."""
+        for name, param in self.params.items():
+            if param.grad is None:
+                continue
+            moved = param - self._before[name]
+            self._path[name] -= self._of_task(name, param.grad) * moved
+            self._before[name].copy_(param)
+        self._unscaled = {}
+
+    def _of_task(self, name: str, gradient: Tensor) -> Tensor:
+        """`gradient`, as the step used it, without the penalty's part: that is known in closed form."""
+        if name in self._unscaled:
+            return self._unscaled[name]
+        if self.mode == "scale" or not self.guards:
+            return gradient
+        return gradient - self.strength * self._importance[name] * (self._before[name] - self._anchor[name])
+
+    def end(self, outputs: Outputs = ()) -> None:
+        """As `Quadratic`; the next task's path begins here."""
+        super().end(outputs)
+        self._path = {name: torch.zeros_like(path) for name, path in self._path.items()}
+        self._begun, self._before = self._copies(), self._copies()
+
+    def _measured(self, outputs: Outputs) -> dict[str, Tensor]:
+        return {
+            name: (self._path[name] / ((param.detach() - self._begun[name]).square() + DAMPING)).clamp(min=0)
+            for name, param in self.params.items()
+        }
+
+    def state(self) -> dict[str, Tensor]:
+        """As `Quadratic`, with the path so far: `path.NAME` and `begun.NAME`."""
+        path = {f"path.{name}": path for name, path in self._path.items()}
+        return super().state() | path | {f"begun.{name}": begun for name, begun in self._begun.items()}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """As `Quadratic`; without a path in `state`, a new one begins."""
+        path, begun = self._group(state, "path"), self._group(state, "begun")
+        super().load(state)
+        self._path = path or {name: torch.zeros_like(param) for name, param in self.params.items()}
+        self._begun = begun or self._copies()
+        self._before = self._copies()
