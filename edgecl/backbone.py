@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.config import BackboneSettings
-from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, FrameUnusable
-from edgecl.manifest import BackboneManifest, InputSpec, read_manifest, read_verified
+from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, FrameUnusable, NotFinite
+from edgecl.manifest import BackboneManifest, Files, InputSpec, read_manifest, read_verified
 from edgecl.runtime import open_session
 from edgecl.types import Embedding, Latent, Sight
 
@@ -47,8 +47,8 @@ class Backbone:
         tail_digest: sha256 of the tail; embeddings of other tails must not be mixed in.
     """
 
-    def __init__(self, folder: Path, settings: BackboneSettings | None = None) -> None:
-        """Load from `folder`.
+    def __init__(self, folder: Files, settings: BackboneSettings | None = None) -> None:
+        """Load from `folder`, or from files that have not come to lie in one yet.
 
         Raises:
             BackboneMissing: no manifest, or not in this precision.
@@ -61,7 +61,7 @@ class Backbone:
         graphs = self.manifest.graphs.get(settings.precision)
         if graphs is None:
             raise BackboneMissing(
-                f"found {', '.join(self.manifest.graphs)} in {folder}, expected {settings.precision}; "
+                f"found {', '.join(self.manifest.graphs)} in {name_of(folder)}, expected {settings.precision}; "
                 "choose another precision or export the backbone again"
             )
         self._code = graphs.latent
@@ -100,11 +100,11 @@ class Backbone:
         """The trunk's output (N, C, h, w) → embeddings float32 (N, D).
 
         Raises:
-            FrameUnusable: the network's numbers are not finite.
+            NotFinite: the network's numbers are not finite.
         """
         vectors: NDArray[np.float32] = self._tail.run(None, {self._tail_input: activations})[0]
         if not np.isfinite(vectors).all():
-            raise FrameUnusable("found numbers that are not finite in the network's output; the frame was not used")
+            raise NotFinite("found numbers that are not finite in the network's output; the frame was not used")
         return vectors
 
     def see(self, image: NDArray[np.uint8]) -> Sight:
@@ -156,10 +156,15 @@ class Backbone:
             )
 
 
-def _check(port: Any, shape: tuple[int, ...], kind: str, folder: Path) -> None:
+def name_of(folder: Files) -> str:
+    """What to call a folder in a message."""
+    return str(folder) if isinstance(folder, Path) else "the files"
+
+
+def _check(port: Any, shape: tuple[int, ...], kind: str, folder: Files) -> None:
     """Hold a graph's input or output against the manifest."""
     if tuple(port.shape[1:]) != shape or port.type != f"tensor({kind})":
         raise BackboneDamaged(
-            f"found a graph in {folder} with {port.name} of shape {port.shape[1:]} and type {port.type}, its manifest "
-            f"declares {list(shape)} and tensor({kind}); export the backbone again"
+            f"found a graph in {name_of(folder)} with {port.name} of shape {port.shape[1:]} and type {port.type}, its "
+            f"manifest declares {list(shape)} and tensor({kind}); export the backbone again"
         )

@@ -82,6 +82,27 @@ class StreamSettings(_Section):
     smoothing_s: Annotated[float, Field(ge=0.0, le=3600.0)] = 0.6
 
 
+class ReleaseSettings(_Section):
+    """When a new release may stay."""
+
+    trial_minutes: Annotated[float, Field(ge=0.0, le=100_000.0)] = 10.0  # in which frames were answered
+    trial_frames: Annotated[int, Field(ge=0, le=10**9)] = 300
+    accuracy_drop_max: Fraction = 0.05  # on the device's own held-out examples, mean over classes
+    latency_ratio_max: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.5  # to be switched to, against what runs
+    slow_ratio_max: Annotated[float, Field(ge=1.0, le=1000.0)] = 2.0  # in trial, against what ran
+    starts_max: Annotated[int, Field(ge=1, le=1000)] = 3  # of a process that never became healthy
+    keep: Annotated[int, Field(ge=0, le=1000)] = 3  # older releases beside the active one and the one before it
+
+
+class ConsolidationSettings(_Section):
+    """When the tail is trained further, and when the result becomes a release."""
+
+    gain_min: Fraction = 0.005  # rise of the mean accuracy on held-out views
+    class_fall_max: Fraction = 0.03  # that any class is believed to have fallen
+    latency_ratio_max: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.25  # of the tail, against the current one
+    due_lessons: Count = 10  # new ones that make it time, with --if-due
+
+
 class Settings(_Section):
     """Everything that `edgecl.toml` may set."""
 
@@ -91,6 +112,8 @@ class Settings(_Section):
     memory: MemorySettings = MemorySettings()
     head: HeadSettings = HeadSettings()
     stream: StreamSettings = StreamSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    consolidation: ConsolidationSettings = ConsolidationSettings()
 
 
 def default_home() -> Path:

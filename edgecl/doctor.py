@@ -22,8 +22,11 @@ from edgecl.config import CameraSettings, Settings, load_settings
 from edgecl.errors import CameraError, EdgeclError, StoreBusy, StoreUnwritable
 from edgecl.golden import check_golden
 from edgecl.heads import fit_of
+from edgecl.manifest import MANIFEST_FILE
 from edgecl.memory.backup import DATABASE
 from edgecl.memory.store import Store
+from edgecl.releases.journal import JOURNAL_FILE
+from edgecl.releases.slots import read_journal, release_folder, unsettled
 
 FREE_MIN, FREE_WARN = 50 * 10**6, 500 * 10**6  # bytes
 EMBED_SLOW_MS = 200.0  # a live view needs five frames a second
@@ -61,6 +64,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield _guarded("disk", lambda: _disk(folder))
     yield _guarded("memory", lambda: _memory(folder))
     yield _guarded("head", lambda: _head(settings))
+    yield _guarded("releases", lambda: _releases(folder, settings))
     yield from _backbone(folder, settings)
     yield _camera(settings.camera)
 
@@ -156,6 +160,29 @@ def _backbone(folder: Path, settings: Settings) -> Iterator[Finding]:
         yield _guarded("trunk", lambda: _trunk(folder, backbone))
     yield _guarded("golden", lambda: _golden(backbone, releases.current(folder)))
     yield _guarded("latency", lambda: _latency(backbone))
+
+
+def _releases(folder: Path, settings: Settings) -> Finding:
+    if not (folder / JOURNAL_FILE).exists():
+        return Finding("releases", "ok", "no other came since the backbone was exported, or installed with the wheel")
+    journal = read_journal(folder)
+    entry, trial = journal.current, journal.trial
+    apart = unsettled(folder, journal)
+    if apart is not None:
+        return Finding("releases", "warn", apart, "the next command that writes settles it")
+    if not (release_folder(folder, entry.number) / MANIFEST_FILE).is_file():
+        remedy = "go back with: edgecl release rollback"
+        return Finding("releases", "fail", f"the folder of release {entry.number}, the active one, is gone", remedy)
+    found = f"release {entry.number} is {entry.state}: {entry.reason}"
+    if trial is None:
+        return Finding("releases", "ok", found)
+    rules = settings.release
+    found = f"release {entry.number} is in trial: {trial.frames} of {rules.trial_frames} frames in "
+    found += f"{trial.seconds / 60:.1f} of {rules.trial_minutes:g} minutes"
+    if trial.starts:
+        remedy = f"after {rules.starts_max} such starts the release before comes back"
+        return Finding("releases", "warn", f"{found}; {trial.starts} starts have not become healthy", remedy)
+    return Finding("releases", "ok", found)
 
 
 def _head(settings: Settings) -> Finding:

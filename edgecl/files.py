@@ -80,16 +80,41 @@ def link_durably(link: Path, target: str) -> None:
     Raises:
         StoreUnwritable: the disk refused; the link is as it was.
     """
+    finish_link(link, prepare_link(link, target))
+
+
+def prepare_link(link: Path, target: str) -> Path:
+    """Make the link that is to take the place of `link`; what can be refused for want of room is refused here.
+
+    Raises:
+        StoreUnwritable: the disk refused.
+    """
     draft = link.with_name(f".{link.name}.{os.getpid()}.draft")
     try:
         draft.unlink(missing_ok=True)
         draft.symlink_to(target)
+    except OSError as error:
+        raise _dropped(draft, link, error) from error
+    return draft
+
+
+def finish_link(link: Path, draft: Path) -> None:
+    """Let what `prepare_link` made take the place of `link`, in one step.
+
+    Raises:
+        StoreUnwritable: the disk refused; the link is as it was.
+    """
+    try:
         draft.replace(link)
         sync_folder(link.parent)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise unwritable(link, error) from error
+        raise _dropped(draft, link, error) from error
+
+
+def _dropped(draft: Path, link: Path, error: OSError) -> StoreUnwritable:
+    with contextlib.suppress(OSError):
+        draft.unlink(missing_ok=True)
+    return unwritable(link, error)
 
 
 def unwritable(path: Path, error: Exception) -> StoreUnwritable:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import io
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgecl.backbone import BATCH, Backbone
+from edgecl.backbone import BATCH, Backbone, name_of
 from edgecl.errors import BackboneDamaged
-from edgecl.manifest import Precision, read_verified
+from edgecl.manifest import FileEntry, Files, Precision, place, read_verified
 
 MAX_ABS = 1e-4  # fp32: the order of sums differs from processor to processor
 PIXELS_MAX = 1  # grey levels: an exact half may be rounded to either side
@@ -42,20 +41,21 @@ class GoldenResult:
     latents_equal: float
 
 
-def check_golden(backbone: Backbone, folder: Path) -> GoldenResult:
-    """Prepare the raw pictures of the golden file in `folder`, and run all golden pictures through `backbone`.
+def check_golden(backbone: Backbone, folder: Files) -> GoldenResult:
+    """Prepare the raw pictures of the golden file in `folder`, run all golden pictures through `backbone`, compare.
 
     Raises:
-        BackboneDamaged: the golden file is not whole, or the answers differ by more than rounding explains.
+        BackboneDamaged: a golden file is not whole, or the answers differ by more than rounding explains.
+        FrameUnusable: the network's numbers are not finite.
     """
     raws, pictures, latents, expected = _read(folder, backbone)
     prepared = np.stack([backbone.prepare(raw) for raw in raws])
     pixels = int(np.abs(prepared.astype(np.int16) - pictures[: len(raws)]).max())
     if pixels > PIXELS_MAX:
         raise BackboneDamaged(
-            f"on this machine pictures are not prepared as the backbone in {folder} expects: found pixels that differ "
-            f"by {pixels} grey levels, expected at most {PIXELS_MAX}; its manifest was edited, or OpenCV answers "
-            "otherwise: export the backbone again, or use another version of OpenCV"
+            f"on this machine pictures are not prepared as the backbone in {name_of(folder)} expects: found pixels "
+            f"that differ by {pixels} grey levels, expected at most {PIXELS_MAX}; its manifest was edited, or OpenCV "
+            "answers otherwise: export the backbone again, or use another version of OpenCV"
         )
     activations, vectors = [], []
     for start in range(0, len(pictures), BATCH):
@@ -63,12 +63,14 @@ def check_golden(backbone: Backbone, folder: Path) -> GoldenResult:
         vectors.append(backbone.embed_activations(activations[-1]))
     found, codes = np.concatenate(vectors), np.concatenate(activations)
     lengths = np.linalg.norm(found, axis=1) * np.linalg.norm(expected, axis=1)
+    with np.errstate(all="ignore"):  # an embedding of length 0 has no cosine, which is less than any
+        cosines = (found * expected).sum(axis=1) / lengths
     result = GoldenResult(
         precision=backbone.precision,
         pictures=len(pictures),
         pixel_max_abs=pixels,
         max_abs=float(np.abs(found - expected).max()),
-        cosine_min=float(((found * expected).sum(axis=1) / lengths).min()),
+        cosine_min=float(cosines.min()),
         latents_equal=float((codes == latents).mean()),
     )
     if backbone.precision == "fp32" and not result.max_abs <= MAX_ABS:
@@ -78,16 +80,16 @@ def check_golden(backbone: Backbone, folder: Path) -> GoldenResult:
     return result
 
 
-def _differs(found: str, expected: str, precision: Precision, folder: Path) -> BackboneDamaged:
+def _differs(found: str, expected: str, precision: Precision, folder: Files) -> BackboneDamaged:
     other = "fp32" if precision == "int8" else "int8"
     return BackboneDamaged(
-        f"on this machine the {precision} graphs in {folder} do not answer their golden pictures: {found}, expected "
-        f'{expected}; use another version or provider of ONNX Runtime, or set precision = "{other}"'
+        f"on this machine the {precision} graphs in {name_of(folder)} do not answer their golden pictures: {found}, "
+        f'expected {expected}; use another version or provider of ONNX Runtime, or set precision = "{other}"'
     )
 
 
 def _read(
-    folder: Path, backbone: Backbone
+    folder: Files, backbone: Backbone
 ) -> tuple[list[NDArray[np.uint8]], NDArray[np.uint8], NDArray[Any], NDArray[np.float32]]:
     """What the exporting machine saw.
 
@@ -95,16 +97,13 @@ def _read(
     embeddings (N, D).
     """
     manifest = backbone.manifest
-    data = read_verified(folder, manifest.golden)
-    keys = ("pictures", f"{backbone.precision}.latents", f"{backbone.precision}.embeddings")
+    golden, answers = arrays(folder, manifest.golden), arrays(folder, manifest.answers)
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as file:
-            pictures, latents, embeddings = (file[key] for key in keys)
-            raws = [file[f"raw.{k}"] for k in range(sum(name.startswith("raw.") for name in file.files))]
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error) as error:
-        raise BackboneDamaged(
-            f"could not read {folder / manifest.golden.file}: {error}; export the backbone again"
-        ) from error
+        pictures, latents = golden["pictures"], golden[f"{backbone.precision}.latents"]
+        raws = [golden[f"raw.{k}"] for k in range(sum(name.startswith("raw.") for name in golden))]
+        embeddings = answers[f"{backbone.precision}.embeddings"]
+    except KeyError as error:
+        raise BackboneDamaged(f"found no golden array {error}, expected one; export the backbone again") from error
     side, n = manifest.input.size, len(pictures)
     found = (pictures.shape, latents.shape, embeddings.shape)
     expected = ((n, side, side, 3), (n, *manifest.latent_shape), (n, manifest.dimension))
@@ -120,6 +119,22 @@ def _read(
             "bytes (height, width, 3); export the backbone again"
         )
     return raws, pictures, latents, embeddings
+
+
+def arrays(folder: Files, entry: FileEntry) -> dict[str, NDArray[Any]]:
+    """What the NumPy archive `entry` holds, by name.
+
+    Raises:
+        BackboneDamaged: it is not what the manifest declares, no archive, or holds Python objects.
+    """
+    data = read_verified(folder, entry)
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error, MemoryError) as error:
+        raise BackboneDamaged(
+            f"could not read {place(folder, entry.file)}: {error}; export the backbone again"
+        ) from error
 
 
 def _is_colour(shape: tuple[int, ...]) -> bool:

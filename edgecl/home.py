@@ -13,6 +13,8 @@ from edgecl.config import Settings, default_home, load_settings
 from edgecl.learner import Learner
 from edgecl.manifest import Precision
 from edgecl.memory.store import Store
+from edgecl.releases import watch
+from edgecl.releases.watch import Watch
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,22 @@ class Home:
         return Backbone(releases.current(self.folder), settings)
 
     @contextlib.contextmanager
+    def watched(self, writable: bool = True, live: bool = False) -> Iterator[Watch]:
+        """The learner of a process that answers frames, with the watch that it keeps over a release in trial.
+
+        Args:
+            writable: whether to write to the memory; the trial is kept either way.
+            live: whether the process goes on until it is told to end, so that a start counts.
+
+        Raises:
+            BackboneError, StoreError: see `learner`.
+        """
+        if live:
+            watch.begin(self.folder, self.settings.release)
+        with self.learner(writable) as learner, watch.watching(learner) as found:
+            yield found
+
+    @contextlib.contextmanager
     def learner(self, writable: bool = True) -> Iterator[Learner]:
         """The learner over this home's memory, for as long as the block lasts.
 
@@ -64,6 +82,8 @@ class Home:
             BackboneError: there is no backbone, it is damaged, or the memory was taught with another.
             StoreError: see `Store`.
         """
+        if writable:
+            releases.settle(self.folder)
         backbone = self.backbone()
         with self.store(writable) as store:
             yield Learner(store, backbone, self.settings)

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
 from edgecl.config import Settings
+from edgecl.embedding import embed_anew, whole_view
 from edgecl.errors import BackboneMismatch, NothingKept, StoreBusy, StoreUnwritable
 from edgecl.gate import FrameGate
+from edgecl.kept_heads import keep_head, kept_head
 from edgecl.lesson import Burst
 from edgecl.memory.forgetting import ForgetProof
 from edgecl.memory.lessons import LessonDraft
@@ -28,7 +30,6 @@ from edgecl.recognition import Recogniser
 from edgecl.smoothing import Smoother
 from edgecl.types import Frame, Lesson, Prediction, Sight, check_label
 
-EMBED_AT_A_TIME = 64
 log = logging.getLogger(__name__)
 
 
@@ -74,7 +75,7 @@ class Learner:
         self._view: MemoryView | None = None
         self._stale: MemoryView | None = None  # the last view, whose statistics the next one starts from
         self._smoothers: dict[str, Smoother] = {}
-        self.recogniser = self._stored_recogniser()
+        self.recogniser = kept_head(store, backbone, settings.head.name, self.names)
         if self.recogniser is None:
             self.relearn()
 
@@ -134,6 +135,7 @@ class Learner:
             NothingKept, LabelRefused, StoreUnwritable: as `teach`.
         """
         label = check_label(label)
+        burst.follow(self.backbone)
         vectors = burst.vectors()
         chosen = self._select(label, vectors)
         if not chosen.kept:
@@ -215,11 +217,8 @@ class Learner:
         """
         self._require_match()
         if self._view is None:
-            self._embed_missing()
-            view = self.store.view(self.backbone.tail_digest, self._stale)
-            if not len(view):
-                view = replace(view, vectors=np.zeros((0, self.backbone.dimension), np.float32))
-            self._view = replace(view, spread=self.backbone.manifest.spread, known_stats=view.stats_since(self._stale))
+            view = whole_view(self.store, self.backbone, self._stale)
+            self._view = replace(view, known_stats=view.stats_since(self._stale))
             self._stale = None
         return self._view
 
@@ -232,34 +231,45 @@ class Learner:
             return
         view = self.view
         self.names = view.names  # of the same moment as the head, also where another process teaches meanwhile
-        name = self.settings.head.name
-        self.recogniser = Recogniser.fit(view, name)
+        self.recogniser = Recogniser.fit(view, self.settings.head.name)
         if self.recogniser is not None and self.store.writable:
-            self._keep(self.recogniser, name, view.revision)
+            try:  # what was taught is on disk already
+                keep_head(self.store, self.recogniser, view.revision)
+            except (StoreUnwritable, StoreBusy) as error:
+                log.warning("the head could not be kept, so the next start learns it again: %s", error)
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Embed every example anew and learn from nothing else: what the memory holds is all there is."""
-        examples = self.store.examples()
-        total = len(self.view)
-        done = 0
-        while chunk := [example for _, example in zip(range(EMBED_AT_A_TIME), examples, strict=False)]:
-            vectors = self.backbone.embed([example.latent for example in chunk])
-            self.store.put_vectors(self.backbone.tail_digest, [example.id for example in chunk], vectors)
-            done += len(chunk)
-            if progress is not None:
-                progress(done, total)
+        self._require_match()
+        embed_anew(self.store, self.backbone, progress)
         self._view = self._stale = self.recogniser = None
         self.relearn()
 
+    def adopt(self, backbone: Backbone, view: MemoryView | None = None, recogniser: Recogniser | None = None) -> None:
+        """Answer with another tail from the next frame on; nobody sees a head with embeddings of another tail.
+
+        Args:
+            backbone: of the same trunk.
+            view: the memory embedded by it, at the revision that it has now; None to embed and learn what lacks first.
+            recogniser: fitted to that view.
+
+        Raises:
+            StoreUnwritable: without a view: the disk refuses; what runs is as it was.
+        """
+        if view is None:
+            view, recogniser = self._learned_with(backbone)
+        for smoother in self._smoothers.values():
+            smoother.reset()
+        self.backbone, self._view, self._stale, self.recogniser = backbone, view, None, recogniser
+        self.names = view.names if view is not None else self.names
+        self.mismatch = self._find_mismatch()
+
     # Inside
 
-    def _keep(self, recogniser: Recogniser, name: str, revision: int) -> None:
-        """Spare the next start the fit. What was taught is on disk already, so a failure here costs time alone."""
-        arrays, numbers = recogniser.to_arrays()
-        try:
-            self.store.heads.put(self.backbone.tail_digest, name, revision, arrays, numbers)
-        except (StoreUnwritable, StoreBusy) as error:
-            log.warning("the head could not be kept, so the next start learns it again: %s", error)
+    def _learned_with(self, backbone: Backbone) -> tuple[MemoryView | None, Recogniser | None]:
+        """What a learner with `backbone` would start with."""
+        other = Learner(self.store, backbone, self.settings)
+        return other._view, other.recogniser
 
     def _select(self, label: str, vectors: NDArray[np.float32]) -> Selection:
         memory = self.settings.memory
@@ -295,29 +305,6 @@ class Learner:
     def _require_match(self) -> None:
         if self.mismatch is not None:
             raise self.mismatch
-
-    def _stored_recogniser(self) -> Recogniser | None:
-        """The head kept in the store, if it is of the memory as it is now; one that does not fit is learned again."""
-        name = self.settings.head.name
-        stored = self.store.heads.get(self.backbone.tail_digest, name)
-        if stored is None or stored[0] != self.store.revision:
-            return None
-        revision, arrays, numbers = stored
-        try:
-            kept = Recogniser.from_arrays(arrays, numbers, tail=self.backbone.tail_digest, revision=revision, name=name)
-        except (KeyError, TypeError, ValueError, BackboneMismatch):
-            return None
-        fits = kept.fits(self.backbone.dimension, self.names)
-        return kept if fits else None
-
-    def _embed_missing(self) -> None:
-        """Give every example an embedding by this tail, as after a change of the tail."""
-        missing = self.store.missing_vectors(self.backbone.tail_digest)
-        for start in range(0, len(missing), EMBED_AT_A_TIME):
-            ids = missing[start : start + EMBED_AT_A_TIME]
-            examples = list(self.store.examples(ids=ids))
-            vectors = self.backbone.embed([example.latent for example in examples])
-            self.store.put_vectors(self.backbone.tail_digest, [example.id for example in examples], vectors)
 
     def _report(self, lesson: Lesson, before: Recogniser | None, first_ms: float, full_ms: float) -> LessonReport:
         after = self.recogniser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,15 @@ class Burst:
             self._thin()
         return reason
 
+    def follow(self, backbone: Backbone) -> None:
+        """Go on with another tail for the same trunk: what was seen so far is embedded by it."""
+        if backbone.tail_digest != self._backbone.tail_digest and self.candidates:
+            vectors = backbone.embed([candidate.latent for candidate in self.candidates])
+            self.candidates = [
+                replace(candidate, vector=vector) for candidate, vector in zip(self.candidates, vectors, strict=True)
+            ]
+        self._backbone = backbone
+
     def add_kept(self, frame: ReviewFrame) -> None:
         """Take in a frame that was kept for review.
 
@@ -114,7 +123,8 @@ class Burst:
     def _candidate(self, frame: Frame, sight: Sight) -> Candidate:
         latent = self._backbone.latent(sight.activation)
         # What is learned is the embedding of what is kept, so that a rebuild gives the same head.
-        vector = sight.embedding.vector if self._backbone.latents_are_exact else self._backbone.embed([latent])[0]
+        fits = self._backbone.latents_are_exact and sight.embedding.tail == self._backbone.tail_digest
+        vector = sight.embedding.vector if fits else self._backbone.embed([latent])[0]
         settings = self._settings
         thumbnail = encode_jpeg(frame.image, settings.thumbnail_px) if settings.thumbnails else None
         return Candidate(latent, vector, thumbnail, frame.taken_at, frame.camera)

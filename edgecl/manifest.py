@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -13,7 +14,9 @@ from edgecl.files import sha256
 
 MANIFEST_FILE = "manifest.json"
 MANIFEST_BYTES_MAX = 65_536
+FORMAT = 2
 Precision = Literal["int8", "fp32"]
+Files = Path | Mapping[str, bytes]  # a folder; or files by name that have not come to lie in one yet
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -77,9 +80,12 @@ class BackboneManifest(_Part):
     `spread` is the mean squared distance of an embedding from the mean embedding of the same thing, that is the trace
     of the covariance within a class: measured at export over things seen through a simulated camera in someone's hand.
     It is what a device believes of a class's width before it has seen enough of its own.
+
+    `golden` belongs to the trunk: pictures and what the trunk makes of them. `answers` belongs to the tail: what the
+    tail makes of that. So a new tail for the same trunk travels without the pictures.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     name: str
     input: InputSpec
     cut: str
@@ -90,6 +96,7 @@ class BackboneManifest(_Part):
     opset: Annotated[int, Field(ge=18)]
     graphs: dict[Precision, Graphs]
     golden: FileEntry
+    answers: FileEntry
     license: str
     source: str
 
@@ -99,19 +106,20 @@ class BackboneManifest(_Part):
 
     def entries(self) -> list[FileEntry]:
         """Every file that belongs to the backbone beside the manifest itself."""
-        return [*(entry for graphs in self.graphs.values() for entry in (graphs.trunk, graphs.tail)), self.golden]
+        graphs = (entry for graphs in self.graphs.values() for entry in (graphs.trunk, graphs.tail))
+        return [*graphs, self.golden, self.answers]
 
 
-def read_manifest(folder: Path) -> BackboneManifest:
-    """Read `folder`/manifest.json.
+def read_manifest(folder: Files) -> BackboneManifest:
+    """Read manifest.json of `folder`.
 
     Raises:
         BackboneMissing: there is none.
         BackboneDamaged: it is too large, no JSON, or not of this format.
     """
-    path = folder / MANIFEST_FILE
+    path = place(folder, MANIFEST_FILE)
     try:
-        data = path.read_bytes()
+        data = _read(folder, MANIFEST_FILE)
     except FileNotFoundError as error:
         raise BackboneMissing(
             f"found no {path}, expected an exported backbone; run `edgecl export` on a machine with edgecl[train]"
@@ -124,22 +132,23 @@ def read_manifest(folder: Path) -> BackboneManifest:
         return BackboneManifest.model_validate_json(data)
     except ValidationError as error:
         fault = error.errors()[0]
-        place = ".".join(str(part) for part in fault["loc"]) or "the whole"
+        where = ".".join(str(part) for part in fault["loc"]) or "the whole"
         raise BackboneDamaged(
-            f"{path} is no backbone manifest of format 1 ({place}: {fault['msg'].lower()}); export the backbone again"
+            f"{path} is no backbone manifest of format {FORMAT} ({where}: {fault['msg'].lower()}); "
+            "export the backbone again"
         ) from error
 
 
-def read_verified(folder: Path, entry: FileEntry) -> bytes:
+def read_verified(folder: Files, entry: FileEntry) -> bytes:
     """The bytes of one file of the backbone, after size and digest were compared.
 
     Raises:
         BackboneDamaged: missing, of another size, or of another digest.
     """
-    path = folder / entry.file
+    path = place(folder, entry.file)
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size == entry.bytes else b""
+        size = path.stat().st_size if isinstance(folder, Path) else len(_read(folder, entry.file))
+        data = _read(folder, entry.file) if size == entry.bytes else b""
     except OSError as error:
         raise BackboneDamaged(f"could not read {path}: {error}; export or install the backbone again") from error
     if size != entry.bytes:
@@ -153,3 +162,16 @@ def read_verified(folder: Path, entry: FileEntry) -> bytes:
             "the file was changed or damaged, export or install the backbone again"
         )
     return data
+
+
+def place(folder: Files, name: str) -> Path:
+    """What to call a file in a message."""
+    return folder / name if isinstance(folder, Path) else Path(name)
+
+
+def _read(folder: Files, name: str) -> bytes:
+    if isinstance(folder, Path):
+        return (folder / name).read_bytes()
+    if name not in folder:
+        raise FileNotFoundError(f"no file {name}")
+    return folder[name]

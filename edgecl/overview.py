@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecl.errors import ReleaseError
 from edgecl.home import Home
 from edgecl.learner import Learner
 from edgecl.manifest import read_manifest
 from edgecl.releases import CURRENT
+from edgecl.releases.journal import Trial
+from edgecl.releases.slots import read_journal, unsettled
 from edgecl.types import Lesson
 
 
@@ -70,6 +74,9 @@ class Status:
         foreign_trunk: whether the memory was made by another trunk, so that nothing can be learned or answered.
         head_revision: revision that the stored head was fitted to, None where there is no head for this tail.
         last_lesson: the newest that was not undone.
+        release_state: of the active release: good or trial; None where its journal is damaged, or nothing runs.
+        trial: how far its trial is, None where it is in none.
+        unsettled: what `current` says other than the journal, None where they agree.
     """
 
     home: Path
@@ -85,6 +92,9 @@ class Status:
     foreign_trunk: bool
     head_revision: int | None
     last_lesson: Lesson | None
+    release_state: str | None = None
+    trial: Trial | None = None
+    unsettled: str | None = None
 
     @property
     def head_is_current(self) -> bool:
@@ -108,6 +118,9 @@ def status(home: Home) -> Status:
         graphs = manifest.graphs.get(home.settings.backbone.precision)
         if graphs is not None:
             tail, trunk = graphs.tail.sha256, graphs.trunk.sha256
+    journal = None
+    with contextlib.suppress(ReleaseError):  # which `doctor` tells of
+        journal = read_journal(home.folder) if number is not None else None
     with home.store(writable=False) as store:
         head = store.heads.get(tail, home.settings.head.name) if tail is not None else None
         return Status(
@@ -124,4 +137,7 @@ def status(home: Home) -> Status:
             foreign_trunk=trunk is not None and store.trunk() not in (None, trunk),
             head_revision=head[0] if head is not None else None,
             last_lesson=next((lesson for lesson in store.history() if lesson.undone_at is None), None),
+            release_state=journal.current.state if journal is not None else None,
+            trial=journal.trial if journal is not None else None,
+            unsettled=unsettled(home.folder, journal) if journal is not None else None,
         )

@@ -13,6 +13,9 @@ from edgecl.learner import LessonReport
 from edgecl.memory.forgetting import ForgetProof
 from edgecl.memory.reviews import ReviewFrame
 from edgecl.overview import ClassSummary, Status
+from edgecl.releases.journal import Trial
+from edgecl.releases.listing import Listed
+from edgecl.releases.swap import Switched
 from edgecl.types import Example, Frame, Lesson, Prediction
 
 Record = dict[str, Any]
@@ -136,6 +139,52 @@ def of_demonstration(result: Demonstration) -> Record:
     }
 
 
+def of_release(found: Listed) -> Record:
+    """One release of a home."""
+    entry, document = found.entry, found.document
+    return {
+        "number": entry.number,
+        "state": entry.state,
+        "parent": document.parent if document is not None else None,
+        "accuracy": document.accuracy_after if document is not None else None,
+        "created_at": found.created_at,
+        "active": found.active,
+        "previous": entry.previous,
+        "since": entry.since,
+        "reason": entry.reason,
+        "recipe": document.recipe if document is not None else None,
+        "accuracy_before": document.accuracy_before if document is not None else None,
+        "signed_by": found.key,
+        "bytes": found.bytes,
+        "trial": of_trial(found.trial) if found.trial is not None else None,
+    }
+
+
+def of_trial(trial: Trial) -> Record:
+    """How far a trial is."""
+    return {
+        "seconds": round(trial.seconds, 1),
+        "frames": trial.frames,
+        "starts": trial.starts,
+        "accuracy": trial.accuracy,
+    }
+
+
+def of_switched(done: Switched) -> Record:
+    """What switching to a release did."""
+    return {
+        "number": done.number,
+        "state": "trial",
+        "previous": done.previous,
+        "accuracy_before": done.accuracy_before,
+        "accuracy_after": done.accuracy_after,
+        "latency_ratio": round(done.latency_ratio, 3),
+        "embedded": done.embedded,
+        "switch_ms": round(done.switch_ms, 1),
+        "seconds": round(done.seconds, 2),
+    }
+
+
 def of_status(status: Status) -> Record:
     """A home at a glance."""
     return {
@@ -153,6 +202,9 @@ def of_status(status: Status) -> Record:
         "head_revision": status.head_revision,
         "head_is_current": status.head_is_current,
         "last_lesson": of_lesson(status.last_lesson) if status.last_lesson is not None else None,
+        "release_state": status.release_state,
+        "trial": of_trial(status.trial) if status.trial is not None else None,
+        "unsettled": status.unsettled,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from edgecl.errors import BackboneDamaged, ConfigRefused
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
+    MemoryError,
     *(kind for kind in vars(_native).values() if isinstance(kind, type) and issubclass(kind, Exception)),
 )
 
@@ -24,7 +26,7 @@ def open_session(model: bytes, settings: BackboneSettings, optimised: str | None
     """A session over a graph of ours.
 
     Args:
-        model: the graph; from bytes, so that the runtime refuses every reference to files outside.
+        model: the graph, with all weights in it; every reference to a file is refused.
         settings: provider and threads.
         optimised: a path to write the graph to after the optimisations that stay within ONNX's own operators.
 
@@ -41,6 +43,8 @@ def open_session(model: bytes, settings: BackboneSettings, optimised: str | None
     options.intra_op_num_threads = settings.threads
     # Two sessions take turns on the same cores: a pool that spins while it waits would steal them from the other.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # The runtime looks for weights of a graph from bytes in the folder that the process happens to run in.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     options.log_severity_level = 3
     if optimised is not None:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from edgecl.errors import EdgeclError, FrameUnusable
 from edgecl.gate import FrameGate
 from edgecl.learner import Learner, LessonReport
 from edgecl.lesson import Burst
-from edgecl.types import Frame, Prediction, check_label
+from edgecl.types import Frame, Prediction, Sight, check_label
 
 LESSON_S = 3.0  # after a key was pressed
 HELD_S = 1.0  # after a held key was repeated
@@ -54,9 +58,15 @@ class Session:
         over: whether someone asked to leave.
     """
 
-    def __init__(self, learner: Learner) -> None:
-        """Nothing is taught before a key is pressed."""
+    def __init__(self, learner: Learner, see: Callable[[NDArray[np.uint8]], Sight] | None = None) -> None:
+        """Nothing is taught before a key is pressed.
+
+        Args:
+            learner: what is taught.
+            see: a picture, uint8 (H, W, 3) BGR → what the backbone makes of it; the learner's own without.
+        """
         self.learner = learner
+        self._see = see or (lambda image: self.learner.backbone.see(image))
         self.glance: Glance | None = None
         self.burst: Burst | None = None
         self.label = ""
@@ -104,7 +114,7 @@ class Session:
         refused = self._gate.check(frame).reason
         sight = None
         try:
-            sight = self.learner.backbone.see(frame.image)
+            sight = self._see(frame.image)
             self.glance = Glance(self.learner.answer(frame, sight, smooth=True), refused, fps)
         except FrameUnusable as error:
             self.message = str(error)

@@ -7,7 +7,7 @@ as those that stay and would make every answer look right; a half unlike the one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -93,6 +93,12 @@ class HeldOut:
         """Mean accuracy of all classes but one, None where none is known."""
         others = self.accuracy[(self.class_ids != class_id) & np.isfinite(self.accuracy)]
         return float(others.mean()) if len(others) else None
+
+
+def mean_accuracy(held_out: HeldOut, class_ids: Collection[int]) -> float | None:
+    """Mean over those of the classes whose accuracy is known, None where it is of none."""
+    found = [value for value in map(held_out.of, class_ids) if value is not None]
+    return float(np.mean(found)) if found else None
 
 
 def nearest_distance(

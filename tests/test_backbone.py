@@ -36,9 +36,9 @@ def rewrite(folder: Path, change: dict[str, object]) -> None:
     (folder / MANIFEST_FILE).write_text(json.dumps(values | change))
 
 
-def replace_golden(folder: Path, data: bytes) -> None:
-    (folder / "golden.npz").write_bytes(data)
-    rewrite(folder, {"golden": {"file": "golden.npz", "bytes": len(data), "sha256": sha256(data)}})
+def replace_golden(folder: Path, data: bytes, what: str = "golden") -> None:
+    (folder / f"{what}.npz").write_bytes(data)
+    rewrite(folder, {what: {"file": f"{what}.npz", "bytes": len(data), "sha256": sha256(data)}})
 
 
 def test_preprocessing_is_the_middle_square_averaged_by_area_in_rgb() -> None:
@@ -270,27 +270,28 @@ def test_a_golden_file_without_raw_pictures_is_refused(copied: Path, raws: list[
 
 
 def test_an_fp32_embedding_that_is_a_little_off_is_refused(copied: Path) -> None:
-    with np.load(copied / "golden.npz", allow_pickle=False) as file:
+    with np.load(copied / "answers.npz", allow_pickle=False) as file:
         arrays = dict(file)
     arrays["fp32.embeddings"][3, 5] += 2e-4
-    replace_golden(copied, archive(arrays))
+    replace_golden(copied, archive(arrays), "answers")
     with pytest.raises(BackboneDamaged, match=r"found embeddings up to 0\.0002 away, expected at most 0\.0001"):
         check_golden(loaded(copied, "fp32"), copied)
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 def test_golden_pictures_that_are_answered_otherwise_are_refused(copied: Path, precision: Precision) -> None:
-    with np.load(copied / "golden.npz", allow_pickle=False) as file:
+    with np.load(copied / "answers.npz", allow_pickle=False) as file:
         arrays = dict(file)
     arrays[f"{precision}.embeddings"] = np.roll(arrays[f"{precision}.embeddings"], 1, axis=0)
-    replace_golden(copied, archive(arrays))
+    replace_golden(copied, archive(arrays), "answers")
     with pytest.raises(BackboneDamaged, match=r"found .*expected"):
         check_golden(loaded(copied, precision), copied)
 
 
-def test_a_golden_file_with_code_in_it_is_refused(copied: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("what", ["golden", "answers"])
+def test_a_golden_file_with_code_in_it_is_refused(copied: Path, tmp_path: Path, what: str) -> None:
     np.savez(tmp_path / "hostile.npz", pictures=np.array([{"a": 1}], dtype=object))
-    replace_golden(copied, (tmp_path / "hostile.npz").read_bytes())
+    replace_golden(copied, (tmp_path / "hostile.npz").read_bytes(), what)
     with pytest.raises(BackboneDamaged, match="could not read"):
         check_golden(loaded(copied), copied)
 

@@ -108,13 +108,13 @@ def test_a_memory_that_another_process_writes_to_is_sound(home):
 def test_a_runtime_that_answers_otherwise_than_the_exporter_fails(tmp_path, backbone_folder):
     folder = shutil.copytree(backbone_folder, tmp_path / "backbone")
     manifest = read_manifest(folder)
-    with np.load(folder / manifest.golden.file) as file:
+    with np.load(folder / manifest.answers.file) as file:
         arrays = {name: file[name] for name in file.files}
     arrays["int8.embeddings"] = arrays["int8.embeddings"][::-1].copy()
-    np.savez(folder / "golden.npz", **arrays)
-    data = (folder / "golden.npz").read_bytes()
-    entry = manifest.golden.model_copy(update={"bytes": len(data), "sha256": sha256(data)})
-    (folder / "manifest.json").write_bytes(manifest.model_copy(update={"golden": entry}).to_bytes())
+    np.savez(folder / "answers.npz", **arrays)
+    data = (folder / "answers.npz").read_bytes()
+    entry = manifest.answers.model_copy(update={"bytes": len(data), "sha256": sha256(data)})
+    (folder / "manifest.json").write_bytes(manifest.model_copy(update={"answers": entry}).to_bytes())
     found = findings(bare_home(tmp_path / "home", folder))
     assert found["backbone"].state == "ok"
     assert found["golden"].state == "fail"

@@ -21,7 +21,7 @@ from edgecl.errors import ConfigRefused, InputRefused
 from edgecl.evaluate import metrics, streams
 from edgecl.evaluate.new_classes import new_classes
 from edgecl.evaluate.open_set import open_set
-from edgecl.evaluate.protocol import Setting, taught
+from edgecl.evaluate.protocol import Setting, lessons_of, taught
 from edgecl.evaluate.report import new_classes_text, open_set_text, speed_text
 from edgecl.evaluate.speed import measure
 from edgecl.heads import fit_of
@@ -209,7 +209,7 @@ def test_pictures_to_learn_from_and_pictures_to_ask_about_are_never_mixed(folder
 def test_what_is_unknown_does_not_depend_on_how_the_head_came_about(folder, backbone):
     stream = streams.class_stream(folder, backbone, 0)
     fit = fit_of("softmax")
-    *_, last = taught(stream, backbone, 4, fit, 4)
+    *_, last = taught(stream, backbone, 4, fit, lessons_of(4, None))
     scores = []
     for head in (last.head, fit(replace(last.view, known_stats=None))):
         recogniser = Recogniser.of(last.view, head, fit)

@@ -38,8 +38,11 @@ def answered(folder: Path, precision: str, pictures: NDArray[np.uint8]) -> NDArr
 
 @pytest.fixture(scope="module")
 def golden(backbone_folder: Path) -> dict[str, NDArray[Any]]:
-    with np.load(backbone_folder / "golden.npz", allow_pickle=False) as file:
-        return dict(file)
+    with (
+        np.load(backbone_folder / "golden.npz", allow_pickle=False) as seen,
+        np.load(backbone_folder / "answers.npz", allow_pickle=False) as answers,
+    ):
+        return dict(seen) | dict(answers)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecl import releases
+import edgecl
 from edgecl.config import BackboneSettings
 from edgecl.errors import BackboneDamaged, BackboneMissing, StoreUnwritable
 from edgecl.files import sha256
@@ -25,7 +25,12 @@ from edgecl.manifest import (
 )
 from edgecl.releases import current, install_first, release_folder
 
-FILES = {"trunk.fp32.onnx": b"a trunk", "tail.fp32.onnx": b"a tail", "golden.npz": b"golden pictures"}
+FILES = {
+    "trunk.fp32.onnx": b"a trunk",
+    "tail.fp32.onnx": b"a tail",
+    "golden.npz": b"golden pictures",
+    "answers.npz": b"answers",
+}
 
 
 def backbone_of_bytes(folder: Path, name: str = "made", files: dict[str, bytes] = FILES) -> Path:
@@ -43,6 +48,7 @@ def backbone_of_bytes(folder: Path, name: str = "made", files: dict[str, bytes] 
         opset=20,
         graphs={"fp32": Graphs(trunk=entries["trunk.fp32.onnx"], tail=entries["tail.fp32.onnx"])},
         golden=entries["golden.npz"],
+        answers=entries["answers.npz"],
         license="none",
         source="this test",
     )
@@ -63,7 +69,7 @@ def tree(folder: Path) -> dict[str, bytes | str]:
 
 def package_with(folder: Path, bundled: bool) -> Path:
     """A copy of the package as a wheel would lay it out, with or without a backbone in it."""
-    source = Path(releases.__file__).parent
+    source = Path(edgecl.__file__).parent
     shutil.copytree(source, folder / "edgecl", ignore=shutil.ignore_patterns("__pycache__", "backbones", "workstation"))
     if bundled:
         backbone_of_bytes(folder / "edgecl" / "backbones" / "efficientnet-lite0", "bundled")
@@ -234,7 +240,7 @@ def test_a_manifest_cannot_name_a_file_elsewhere(tmp_path, name):
         install_first(tmp_path / "home", source)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"format": 2}', b" " * 70_000], ids=repr)
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"\xff", b'{"format": 1}', b" " * 70_000], ids=repr)
 def test_a_manifest_that_is_none_is_refused(tmp_path, data):
     source = backbone_of_bytes(tmp_path / "source")
     (source / MANIFEST_FILE).write_bytes(data)

@@ -115,7 +115,20 @@ def test_heads_vectors_and_review_frames_leave_the_revision_alone(store):
     store.heads.put(TAIL, "softmax", 1, {}, {})
     store.put_vectors(OTHER_TAIL, [1], vectors(1))
     store.reviews.add(ReviewFrame(0, frame.latent, TRUNK, None, None, 0.1, 0.9, 1.0, "usb:0"), keep=5)
+    store.drop_tail(OTHER_TAIL)
     assert store.revision == 1
+
+
+def test_what_was_made_by_a_tail_can_be_dropped_and_all_else_stays(store):
+    teach(store, "cup", 3)
+    before = content(store)
+    store.put_vectors(OTHER_TAIL, [1, 2, 3], vectors(3))
+    store.heads.put(OTHER_TAIL, "softmax", 1, {}, {})
+    assert store.drop_tail(OTHER_TAIL) == 3
+    assert store.drop_tail(OTHER_TAIL) == 0
+    assert store.missing_vectors(OTHER_TAIL) == (1, 2, 3)
+    assert store.heads.get(OTHER_TAIL, "softmax") is None
+    assert (content(store), store.check()) == (before, [])
 
 
 @pytest.mark.parametrize(

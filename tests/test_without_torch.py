@@ -135,7 +135,7 @@ def test_a_command_works(device, command):
 
 
 def test_a_command_that_needs_the_workstation_says_what_to_install(device):
-    for command in (("export",), ("head", "export", "head.onnx")):
+    for command in (("export",), ("head", "export", "head.onnx"), ("eval", "nc", "taught", "--strategy", "naive")):
         done = on_device(device, "from edgecl.cli.app import main; sys.exit(main(sys.argv[1:]))", *command)
         assert done.returncode == 1
         assert "pip install 'edgecl[train]'" in done.stderr

@@ -17,7 +17,17 @@ from edgecl.cli.terminal import printable
 from edgecl.errors import EdgeclError
 
 # In the order of the help. Each file has `commands`, a Typer of its own.
-GROUPS = ("demo", "teaching", "prediction", "classes", "health", "safekeeping", "exporting", "evaluation")
+GROUPS = (
+    "demo",
+    "teaching",
+    "prediction",
+    "classes",
+    "health",
+    "safekeeping",
+    "exporting",
+    "release",
+    "evaluation",
+)
 
 app = typer.Typer(
     name="edgecl",

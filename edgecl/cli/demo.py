@@ -121,11 +121,11 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
         terminal.note("camera 0 gives no picture; showing sample photographs instead")
     with (
         contextlib.closing(Stage(src, settings)) as stage,
-        place.learner() as learner,
+        place.watched(live=stage.live) as watch,
         Keyboard.open() as keyboard,
         Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live,
     ):
-        session = Session(learner)
+        session = Session(watch.learner, watch.see)
         while not (session.over or stage.over or keyboard.signalled):
             frame = stage.frame(wait_s=FRAME_WAIT_S)
             for key in keyboard.pressed():
@@ -135,6 +135,8 @@ def _live(place: Home, src: str | None, terminal: Terminal) -> None:
                     session.press(key, time.monotonic())
             if frame is not None:
                 session.look(frame)
+            for text in watch.news():
+                session.message = text
             live.update(screen(session, stage, time.monotonic()), refresh=True)
         names = session.names
     if stage.trouble is not None:

@@ -22,6 +22,12 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     backbone = "none; run: edgecl export"
     if found.backbone is not None:
         backbone = f"{found.backbone} in {found.precision}, release {found.release}"
+    if found.trial is not None:
+        backbone += (
+            f", in trial: {plural(found.trial.frames, 'frame')} in {found.trial.seconds / 60:.1f} minutes so far"
+        )
+    if found.unsettled is not None:
+        backbone += f" ({found.unsettled}; the next command that writes settles it)"
     head = "up to date" if found.head_is_current else "behind the memory; the next command that writes brings it up"
     if found.foreign_trunk:
         head = "of no use: the memory was made by another trunk; see: edgecl doctor"

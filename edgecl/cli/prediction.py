@@ -42,7 +42,8 @@ def predict(
     terminal = Terminal(as_json)
     place = Home.at(home)
     refused = False
-    with place.learner(writable=review) as learner:
+    with place.watched(writable=review, live=any(map(_goes_on, src))) as watch:
+        learner = watch.learner
         for url in src:
             answers: Counter[str] = Counter()
             away = False
@@ -57,7 +58,9 @@ def predict(
                     if away:
                         terminal.note(f"edgecl: {found.camera} gives pictures again")
                         away = False
-                    sight = learner.backbone.see(found.image)
+                    sight = watch.see(found.image)
+                    for text in watch.news():
+                        terminal.note(f"edgecl: {text}")
                     prediction = learner.answer(found, sight, smooth)
                     kept = {"review": note(learner, found, sight, prediction)} if review else {}
                     terminal.answer(of_prediction(found, prediction) | kept, _text(found, prediction))
@@ -143,6 +146,17 @@ def drop_review(
     with place.store() as store:
         dropped = store.reviews.take(frame)
     Terminal(as_json).answer(of_review(dropped), f"deleted review frame {dropped.id}")
+
+
+def _goes_on(url: str) -> bool:
+    """Whether a source gives frames until someone ends it."""
+    from edgecl.cameras import is_live
+    from edgecl.errors import CameraError
+
+    try:
+        return is_live(url)
+    except CameraError:  # said when its turn comes
+        return False
 
 
 def _text(frame: Frame, prediction: Prediction) -> str:

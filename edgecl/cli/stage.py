@@ -46,6 +46,11 @@ class Stage:
         """What is shown, for a person."""
         return f"a photograph: {PHOTOGRAPHS[self._number]}" if self.turns else redact(self._source)
 
+    @property
+    def live(self) -> bool:
+        """Whether a camera is shown, so that this goes on until someone leaves."""
+        return self._live and not self.turns
+
     def turn(self) -> None:
         """Show the next photograph."""
         self._number = (self._number + 1) % len(PHOTOGRAPHS)

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 
-def average_accuracy(accuracy: NDArray[np.float64]) -> float:
+def average_accuracy(accuracy: NDArray[np.float64], known: Sequence[int] | None = None) -> float:
     """Average incremental accuracy: mean over lessons of the mean accuracy over the classes taught so far.
 
     Args:
-        accuracy: (lessons, classes) in order of teaching; a_ij of class j after lesson i, for j ≤ i.
+        accuracy: (lessons, classes) in order of teaching; a_ij of class j after lesson i.
+        known: classes taught up to each lesson; None for one class a lesson.
     """
-    return float(np.mean([row[: index + 1].mean() for index, row in enumerate(accuracy)]))
+    known = known or range(1, len(accuracy) + 1)
+    return float(np.mean([row[:count].mean() for row, count in zip(accuracy, known, strict=True)]))
 
 
-def forgetting(accuracy: NDArray[np.float64]) -> float:
-    """Mean over all classes but the last of max over earlier lessons of a_k − a_k at the end (Chaudhry et al., 2018).
+def forgetting(accuracy: NDArray[np.float64], known: Sequence[int] | None = None) -> float:
+    """Mean over all lessons but the last of max over earlier lessons of a_k − a_k at the end (Chaudhry et al., 2018).
 
     Args:
-        accuracy: (lessons, classes) in order of teaching; a_ij of class j after lesson i, for j ≤ i.
+        accuracy: (lessons, classes) in order of teaching; a_ij of class j after lesson i.
+        known: classes taught up to each lesson; None for one class a lesson. a_k is the mean over the lesson's classes.
     """
     lessons = len(accuracy)
     if lessons < 2:
         return 0.0
-    return float(np.mean([accuracy[k : lessons - 1, k].max() - accuracy[-1, k] for k in range(lessons - 1)]))
+    ends = known or range(1, lessons + 1)
+    by_lesson = np.stack([part.mean(axis=1) for part in np.split(accuracy, ends[:-1], axis=1)], axis=1)
+    return float(np.mean([by_lesson[k : lessons - 1, k].max() - by_lesson[-1, k] for k in range(lessons - 1)]))
 
 
 def auroc(known: NDArray[np.float64], unknown: NDArray[np.float64]) -> float:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
 from edgecl.evaluate import metrics
-from edgecl.evaluate.protocol import Result, Setting, taught
+from edgecl.evaluate.protocol import Result, Setting, lessons_of, taught
 from edgecl.evaluate.streams import Progress, class_stream, embed_files
 from edgecl.heads import fit_of
 from edgecl.images import images_below
@@ -55,7 +55,7 @@ def open_set(
     stream = class_stream(setting.folder, backbone, setting.order_seed, setting.cache, progress, unseen_classes + 1)
     far = embed_files(distant, backbone, kept=False, cache=setting.cache, progress=progress)
     known_classes = len(stream.names) - unseen_classes
-    (last,) = deque(taught(stream, backbone, setting.keep, fit, known_classes), maxlen=1)
+    (last,) = deque(taught(stream, backbone, setting.keep, fit, lessons_of(known_classes, None)), maxlen=1)
     recogniser = Recogniser.of(last.view, last.head, fit)
     is_known = stream.test.labels < known_classes
     known = _Answers.of(recogniser, stream.test.vectors[is_known])

@@ -219,3 +219,9 @@ def put_vectors(database: sqlite3.Connection, tail: str, ids: Sequence[int], vec
     )
     check_vectors(database, vectors, tail, len(numbers))
     EMBEDDINGS.insert(database, ((n, tail, vector_bytes(vector)) for n, vector in zip(numbers, vectors, strict=True)))
+
+
+def drop_tail(database: sqlite3.Connection, tail: str) -> int:
+    """Delete what was made by `tail`: embeddings, of which the number is returned, and heads."""
+    database.execute("DELETE FROM heads WHERE tail = ?", (tail,))
+    return database.execute("DELETE FROM embeddings WHERE tail = ?", (tail,)).rowcount

@@ -283,6 +283,11 @@ class Store:
         with self._database.writing() as database:
             stored.put_vectors(database, tail, ids, vectors)
 
+    def drop_tail(self, tail: str) -> int:
+        """Delete the embeddings and heads by a tail that no release here has any more; returns how many embeddings."""
+        with self._database.writing() as database:
+            return stored.drop_tail(database, tail)
+
     # The file
 
     def check(self) -> list[str]:

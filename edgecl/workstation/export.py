@@ -28,7 +28,7 @@ from edgecl.workstation.origin import Origin, efficientnet_origin
 NAMES = ("efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2")
 CALIBRATION = 120  # pictures
 CALIBRATION_MIN = 16  # fewer do not show what a network's activations can be
-GOLDEN_FILE, PARITY_FILE = "golden.npz", "parity.json"
+GOLDEN_FILE, ANSWERS_FILE, PARITY_FILE = "golden.npz", "answers.npz", "parity.json"
 Picture = NDArray[np.uint8]
 
 
@@ -85,7 +85,7 @@ def export(
         report[precision] |= parity.latency(parts[precision].trunk, parts[precision].tail, views.golden[:1])
     spread = parity.spread(found["fp32"].things, views.thing)
     kept = {precision: parts[precision] for precision in precisions}
-    files, manifest = _files(origin, kept, _golden(views, found, precisions), spread)
+    files, manifest = _files(origin, kept, golden_files(views, found, precisions), spread)
     files[PARITY_FILE] = (json.dumps({key: report[key] for key in precisions}, indent=1) + "\n").encode("ascii")
     say(f"writing {out}")
     private_folder(out.parent)
@@ -156,13 +156,14 @@ def _report(
     return report
 
 
-def _golden(views: parity.Views, found: Mapping[Precision, parity.Answers], precisions: Sequence[Precision]) -> bytes:
-    arrays: dict[str, NDArray[Any]] = {f"raw.{k}": raw for k, raw in enumerate(views.raws)}
-    arrays["pictures"] = views.golden
-    for precision in precisions:
-        arrays[f"{precision}.latents"] = found[precision].latents
-        arrays[f"{precision}.embeddings"] = found[precision].golden
-    return archive(arrays)
+def golden_files(
+    views: parity.Views, found: Mapping[Precision, parity.Answers], precisions: Sequence[Precision]
+) -> tuple[bytes, bytes]:
+    """The golden pictures with what the trunk makes of them, and what the tail makes of that, as files."""
+    seen: dict[str, NDArray[Any]] = {f"raw.{k}": raw for k, raw in enumerate(views.raws)}
+    seen["pictures"] = views.golden
+    seen |= {f"{precision}.latents": found[precision].latents for precision in precisions}
+    return archive(seen), archive({f"{precision}.embeddings": found[precision].golden for precision in precisions})
 
 
 def archive(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -178,7 +179,7 @@ def archive(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def _files(
-    origin: Origin, parts: Mapping[Precision, Part], golden: bytes, spread: float
+    origin: Origin, parts: Mapping[Precision, Part], golden: tuple[bytes, bytes], spread: float
 ) -> tuple[dict[str, bytes], BackboneManifest]:
     """All files by name, the manifest's own among them, and the manifest."""
     files: dict[str, bytes] = {}
@@ -204,7 +205,8 @@ def _files(
             )
             for precision, part in parts.items()
         },
-        golden=entry(GOLDEN_FILE, golden),
+        golden=entry(GOLDEN_FILE, golden[0]),
+        answers=entry(ANSWERS_FILE, golden[1]),
         license=origin.license,
         source=origin.source,
     )
