@@ -21,6 +21,7 @@
   x ConsolidationRefused
   x ReleaseError
     - ReleaseRefused
+  x DeviceRefused
   x NotLearned
     - ClassUnknown
     - ItemUnknown
@@ -117,6 +118,10 @@ class ReleaseError(EdgeclError):
 
 class ReleaseRefused(ReleaseError):
     """A release is not one that may run here; the message names the reason, and nothing was changed."""
+
+
+class DeviceRefused(EdgeclError):
+    """A device at an address was not reached, or did not do what it was asked."""
 
 
 class NotLearned(EdgeclError):

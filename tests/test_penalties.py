@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -376,6 +378,16 @@ def test_importances_of_tasks_add_up(module):
     assert bool((totals[1] >= totals[0]).all())
 
 
+def test_where_nothing_moved_nothing_matters_and_nothing_has_a_price():
+    net = small_net()
+    penalty = si.Penalty(guarded(net), 1.0)
+    penalty.end()
+    assert not penalty.guards
+    with torch.no_grad():
+        net[0].weight += 1.0
+    assert float(penalty.loss()) == 0.0
+
+
 def test_importances_that_are_not_finite_are_refused():
     theta = nn.Parameter(torch.tensor([1.0]))
     penalty = si.Penalty({"theta": theta}, 1.0)
@@ -383,3 +395,33 @@ def test_importances_that_are_not_finite_are_refused():
     penalty.after_step()
     with pytest.raises(ConsolidationRefused, match="not finite"):
         penalty.end()
+
+
+def test_the_page_about_penalties_runs_as_it_stands_there(capsys):
+    page = (Path(__file__).parents[1] / "docs" / "howto" / "penalty.md").read_text("utf-8")
+    torch.manual_seed(0)
+    model = nn.Sequential()
+    model.add_module("body", nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Tanh()))
+    model.add_module("head", nn.Linear(4, 3))
+    x, y = examples()
+    names = {
+        "model": model,
+        "tasks": [[(x, y)] * 3, [(x, (y + 1) % 3)] * 3],
+        "optimizer": torch.optim.SGD(model.parameters(), lr=0.1),
+        "cross_entropy": F.cross_entropy,
+        "examples": list(zip(x, y, strict=True)),
+        "images": x,
+        "labels": y,
+    }
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        exec(block, names)
+    printed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in printed] == ["tail.0", "tail.1", "head"]
+    assert printed[-1][2] == "0.0"
+
+
+def test_what_is_not_trained_cannot_be_guarded():
+    net = small_net()
+    net[0].bias.requires_grad_(False)
+    with pytest.raises(ConsolidationRefused, match="'bias' to guard, which takes no gradient"):
+        l2sp.Penalty(guarded(net), 1.0)

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,10 +56,12 @@ def backbone_home() -> Path:
     return home
 
 
-def edgecl(*arguments: str) -> dict[str, Any]:
-    """Run one command with --json and return its answer."""
+def edgecl(*arguments: str, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Run one command with --json, and with further variables if need be, and return its answer."""
     command = [sys.executable, "-m", "edgecl", *arguments, "--home", str(backbone_home()), "--json"]
-    answer: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    variables = os.environ | (environment or {})
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=variables)
+    answer: dict[str, Any] = json.loads(done.stdout)
     return answer
 
 

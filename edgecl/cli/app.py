@@ -25,6 +25,7 @@ GROUPS = (
     "health",
     "safekeeping",
     "exporting",
+    "consolidation",
     "release",
     "evaluation",
 )

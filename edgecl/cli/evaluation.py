@@ -34,24 +34,57 @@ def new_classes(
     head: Head = "softmax",
     precision: PrecisionOption = "int8",
     cache: Cache = None,
+    lessons: Annotated[
+        int | None,
+        typer.Option(min=1, help="Lessons that share the classes; else one class each.", show_default=False),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A published strategy instead of edgecl's head: it keeps what it keeps, and has its own head. "
+            "In 10 lessons if not told otherwise. Needs edgecl[train].",
+        ),
+    ] = None,
+    consolidate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECIPE",
+            help="Train the tail once at the end, on what the memory kept, and test again. Needs edgecl[train].",
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of that training.")] = 0,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """New classes: teach one class a lesson, test on all taught so far."""
+    """New classes: teach one class a lesson, or several, test on all taught so far."""
+    from edgecl.evaluate.consolidated import new_classes_consolidated
     from edgecl.evaluate.new_classes import new_classes
     from edgecl.evaluate.protocol import Setting
+    from edgecl.evaluate.published import new_classes_by
     from edgecl.evaluate.report import new_classes_text
     from edgecl.home import Home
+    from edgecl.releases.slots import current
 
+    if strategy is not None and consolidate is not None:
+        raise typer.BadParameter("a published strategy trains the tail itself", param_hint="--consolidate")
     terminal = Terminal(as_json)
-    backbone = Home.at(home).backbone(precision)
+    place = Home.at(home)
+    backbone = place.backbone(precision)
+    setting = Setting(folder, keep, order_seed, head, cache, lessons)
     with terminal.progress("embedding") as step:
-        result = new_classes(
-            Setting(folder, keep, order_seed, head, cache),
-            backbone,
+        told = (
             lambda done, total: step(done, f"embedding {done} of {total} images", total),
             lambda done, total: step(done, f"lesson {done} of {total}", total),
         )
+        if strategy is not None:
+            result = new_classes_by(strategy, setting, backbone, *told)
+        elif consolidate is not None:
+            release = current(place.folder)
+            training = lambda done, total: step(done, f"training, step {done} of {total}", total)  # noqa: E731
+            result = new_classes_consolidated(consolidate, seed, setting, backbone, release, *told, training)
+        else:
+            result = new_classes(setting, backbone, *told)
     terminal.answer(dataclasses.asdict(result), new_classes_text(result))
 
 

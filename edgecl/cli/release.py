@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -173,12 +172,13 @@ def push(
     from edgecl.records import of_switched
     from edgecl.releases import pushing
     from edgecl.releases.listing import release_of
+    from edgecl.remote import Device, is_address, token_from
 
     place, terminal = Home.at(home), Terminal(as_json)
     release_of(place.folder, number)
     devices = None if precision == "both" else precision or place.settings.backbone.precision
-    if pushing.is_address(target):
-        sent = pushing.post(place.folder, number, target, _token(token_file), devices, whole)
+    if is_address(target):
+        sent = pushing.post(place.folder, number, Device.at(target, token_from(token_file)), devices, whole)
         record: dict[str, Any] = {"target": sent.url, "bytes": sent.bytes, "status": sent.status, "answer": sent.answer}
         terminal.answer(record, f"sent release {number} ({size(sent.bytes)}) to {sent.url}: {sent.answer}")
     elif pushing.is_home(Path(target)):
@@ -278,18 +278,6 @@ def _push_home(place: Any, other: Any, number: int) -> Switched:
     with other.learner() as learner:
         receive(other.folder, Bundle(data, f"release {number} of {place.folder}"), other.settings)
         return bring_in(learner, number)
-
-
-def _token(file: Path | None) -> str:
-    from edgecl.errors import InputRefused
-    from edgecl.releases.pushing import TOKEN_VARIABLE
-
-    if file is None:
-        return os.environ.get(TOKEN_VARIABLE, "").strip()
-    try:
-        return file.read_text("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputRefused(f"could not read a token from {file}: expected a file with one line of ASCII") from error
 
 
 def _shown(found: Listed) -> str:

@@ -14,6 +14,7 @@ from edgecl.backbone import Backbone
 from edgecl.config import BackboneSettings, Settings
 from edgecl.learner import Learner
 from edgecl.memory.store import Store
+from edgecl.process import peak_rss_mb
 from edgecl.releases import current
 from edgecl.types import Frame
 
@@ -31,19 +32,12 @@ def main(home: Path, precision: str, threads: int) -> None:
             burst.add(_frame(rng))
         learner.teach("bench lesson", burst, "camera")
         learner.predict(_frame(rng))
-    print(json.dumps({"start_to_first_prediction_s": first, "peak_rss_mb": _peak_mb()}))
+    print(json.dumps({"start_to_first_prediction_s": first, "peak_rss_mb": peak_rss_mb()}))
 
 
 def _frame(rng: np.random.Generator) -> Frame:
     coarse = rng.integers(0, 256, (60, 80, 3), np.uint8)
     return Frame(np.kron(coarse, np.ones((8, 8, 1), np.uint8)), time.time(), time.monotonic(), f"bench:{rng.random()}")
-
-
-def _peak_mb() -> float:
-    """Peak memory of this process. Not from getrusage: that also counts the parent as it was before exec."""
-    status = Path("/proc/self/status").read_text("ascii")
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(kibibytes) * 1024 / 1e6
 
 
 if __name__ == "__main__":

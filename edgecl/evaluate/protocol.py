@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
+from edgecl.errors import InputRefused
 from edgecl.evaluate.streams import Stream
 from edgecl.heads import Fit
 from edgecl.memory.replay import representatives
@@ -28,6 +29,7 @@ class Setting:
         order_seed: of the order in which the classes are taught.
         head: the file in `heads/` that learns.
         cache: folder for embeddings, None to make them anew.
+        lessons: into which the classes are grouped; None for one class a lesson.
     """
 
     folder: Path
@@ -35,6 +37,7 @@ class Setting:
     order_seed: int = 0
     head: str = "softmax"
     cache: Path | None = None
+    lessons: int | None = None
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Result:
 
     Attributes:
         protocol: its short name.
-        method: the head.
+        method: the head, or the strategy.
         stream: name of the folder.
         seed: of the order of the classes.
         examples_kept_per_class: at most.
@@ -82,19 +85,38 @@ class Taught:
     seconds: float
 
 
-def taught(stream: Stream, backbone: Backbone, keep: int, fit: Fit, lessons: int) -> Iterator[Taught]:
-    """Teach the first `lessons` classes one after the other.
+def lessons_of(classes: int, lessons: int | None) -> list[range]:
+    """Classes 0 … `classes` − 1 in their order, in lessons of equal size or nearly so; None for one class a lesson.
+
+    Raises:
+        InputRefused: there are fewer classes than lessons.
+    """
+    lessons = classes if lessons is None else lessons
+    if not 1 <= lessons <= classes:
+        raise InputRefused(f"found {lessons} lessons for {classes} classes, expected 1 to {classes}")
+    ends = [classes * (lesson + 1) // lessons for lesson in range(lessons)]
+    return [range(begin, end) for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def taught(stream: Stream, backbone: Backbone, keep: int, fit: Fit, lessons: Sequence[range]) -> Iterator[Taught]:
+    """Teach the classes of one lesson after the other.
 
     The `keep` examples are chosen as on a device too; but pictures of a folder are no neighbouring frames of a camera,
     so near-duplicates count, and a memory of 20 examples a class holds 20 where there are as many.
     """
     view = _nothing(stream, backbone)
-    for lesson in range(lessons):
+    for lesson in lessons:
         begun = time.perf_counter()
-        rows = np.flatnonzero(stream.train.labels == lesson)
-        fresh = stream.train.vectors[rows]
-        view = _grown(view, fresh[np.sort(representatives(fresh, keep))], lesson)
+        for label in lesson:
+            view = _grown(view, stream.train.vectors[kept_of(label, stream, keep)], label)
         yield Taught(view, fit(view), time.perf_counter() - begun)
+
+
+def kept_of(label: int, stream: Stream, keep: int) -> NDArray[np.int64]:
+    """Rows of the training pictures of class `label` that the memory keeps, rising."""
+    rows = np.flatnonzero(stream.train.labels == label)
+    kept: NDArray[np.int64] = rows[np.sort(representatives(stream.train.vectors[rows], keep))]
+    return kept
 
 
 def _nothing(stream: Stream, backbone: Backbone) -> MemoryView:
@@ -104,16 +126,16 @@ def _nothing(stream: Stream, backbone: Backbone) -> MemoryView:
     return MemoryView(vectors, none, none, none, names, backbone.tail_digest, 0, backbone.manifest.spread)
 
 
-def _grown(view: MemoryView, vectors: NDArray[np.float32], lesson: int) -> MemoryView:
-    """`view` with one more class, whose id is the number of its lesson."""
+def _grown(view: MemoryView, vectors: NDArray[np.float32], class_id: int) -> MemoryView:
+    """`view` with one more class; on a device each class is a lesson of its own, so its id is its lesson's too."""
     n = len(vectors)
     first = int(view.example_ids.max(initial=0)) + 1
     grown = replace(
         view,
         vectors=np.concatenate([view.vectors, vectors]),
-        class_ids=np.concatenate([view.class_ids, np.full(n, lesson)]),
+        class_ids=np.concatenate([view.class_ids, np.full(n, class_id)]),
         example_ids=np.concatenate([view.example_ids, np.arange(first, first + n)]),
-        lesson_ids=np.concatenate([view.lesson_ids, np.full(n, lesson)]),
+        lesson_ids=np.concatenate([view.lesson_ids, np.full(n, class_id)]),
         revision=view.revision + 1,
         known_stats=None,
     )

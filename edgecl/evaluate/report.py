@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecl.evaluate.consolidated import Consolidated
 from edgecl.evaluate.new_classes import NewClasses
 from edgecl.evaluate.open_set import OpenSet
 from edgecl.evaluate.speed import Speed
@@ -11,21 +12,33 @@ WEAKEST = 5
 
 def new_classes_text(result: NewClasses) -> str:
     """A few lines for a person."""
+    lessons = "one a lesson" if result.lessons == result.classes else f"in {result.lessons} lessons"
     weakest = sorted(result.per_class.items(), key=lambda item: item[1])[:WEAKEST]
+    consolidated = [_consolidated(result)] if isinstance(result, Consolidated) else []
     return "\n".join(
         [
-            f"{result.classes} classes of {result.stream}, one a lesson, "
+            f"{result.classes} classes of {result.stream}, {lessons}, "
             f"{result.examples_kept_per_class} examples kept of each; "
-            f"head {result.method}, {result.precision}, order {result.seed}",
+            f"{result.method}, {result.precision}, order {result.seed}",
             f"  final accuracy     {result.final_accuracy:.4f}",
             f"  average accuracy   {result.average_accuracy:.4f}",
             f"  forgetting         {result.forgetting:.4f}, among the classes known when taught "
             f"{result.forgetting_among_earlier:.4f}",
-            f"  learning a class   {1000 * result.seconds_learning_median:.0f} ms "
+            f"  learning a lesson  {1000 * result.seconds_learning_median:.0f} ms "
             f"(95 % within {1000 * result.seconds_learning_p95:.0f} ms)",
             f"  memory             {result.bytes_memory / 1e6:.1f} MB",
             "  weakest classes    " + ", ".join(f"{name} {accuracy:.2f}" for name, accuracy in weakest),
+            *consolidated,
         ]
+    )
+
+
+def _consolidated(result: Consolidated) -> str:
+    verdict = "accepted" if result.accepted else "refused"
+    return (
+        f"  consolidated       {result.final_accuracy_consolidated:.4f} by {result.recipe} in "
+        f"{result.seconds_consolidating:.0f} s; held-out views {result.held_out_before:.4f} before, "
+        f"{result.held_out_after:.4f} after, {verdict}"
     )
 
 

@@ -46,6 +46,11 @@ class Quadratic:
         most = 1.0 if mode == "scale" else math.inf
         if not params:
             raise ConsolidationRefused("found no parameters to guard, expected at least one; hand them in by name")
+        frozen = [name for name, param in params.items() if not param.requires_grad]
+        if frozen:
+            raise ConsolidationRefused(
+                f"found {frozen[0]!r} to guard, which takes no gradient, expected what is trained; leave it out"
+            )
         if not (math.isfinite(strength) and 0.0 <= strength <= most):
             raise ConsolidationRefused(
                 f"found strength {strength}, expected a number from 0 to {most:g} in mode {mode!r}; choose another"
@@ -61,7 +66,7 @@ class Quadratic:
 
     @property
     def guards(self) -> bool:
-        """Whether any importance was measured yet; until then nothing has a price."""
+        """Whether anything was found to matter yet; until then nothing has a price."""
         return bool(self._importance)
 
     @property
@@ -126,7 +131,7 @@ class Quadratic:
             outputs: what the network says of examples of the task, for penalties that ask it; made while it is read.
 
         Raises:
-            ConsolidationRefused: an importance is not finite, or nothing was found that matters.
+            ConsolidationRefused: an importance is not finite.
         """
         self._add(self._measured(outputs))
         self._anchor = self._copies()
@@ -148,10 +153,9 @@ class Quadratic:
         mean = every.clamp(max=limit).mean()
         if not mean > 0:
             limit, mean = every.max(), every.mean()  # next to nothing matters: then all of that counts
-        if not mean > 0:
-            raise ConsolidationRefused("found no parameter that matters, expected some; was nothing trained or shown?")
-        self._total = total
-        self._importance = {name: importance.clamp(max=limit) / mean for name, importance in total.items()}
+        self._total, self._importance = total, {}
+        if mean > 0:
+            self._importance = {name: importance.clamp(max=limit) / mean for name, importance in total.items()}
 
     def _copies(self) -> dict[str, Tensor]:
         return {name: param.detach().clone() for name, param in self.params.items()}
@@ -171,7 +175,7 @@ class Quadratic:
         """
         groups = {kind: self._group(state, kind) for kind in ("anchor", "importance")}
         if any(bool((importance < 0).any()) for importance in groups["importance"].values()):
-            raise ConsolidationRefused("found an importance below 0, expected none; start without this state")
+            raise ConsolidationRefused("found an importance below 0, expected none; it was written by something else")
         self._anchor = groups["anchor"] or self._copies()
         if groups["importance"]:
             self._set(groups["importance"])
@@ -190,6 +194,6 @@ class Quadratic:
                 f"{list(expected.get(odd[0], ()))}; this state is of another network"
             )
         if not all(bool(torch.isfinite(tensor).all()) for tensor in found.values()):
-            raise ConsolidationRefused(f"found numbers in {kind} that are not finite, expected none; start without it")
+            raise ConsolidationRefused(f"found numbers in {kind} that are not finite, expected none; it is damaged")
         # In the order of the parameters, since sums over all of them would else be rounded otherwise.
         return {name: torch.empty_like(param).copy_(found[name]).detach() for name, param in self.params.items()}

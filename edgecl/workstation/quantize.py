@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from edgecl.errors import ExportRefused
+from edgecl.files import unwritable
 from edgecl.manifest import LatentCode
 from edgecl.runtime import run
 from edgecl.workstation.graphs import constants, session
@@ -45,6 +46,7 @@ def quantise_trunk(trunk: ModelProto, images: NDArray[np.uint8]) -> tuple[ModelP
 
     Raises:
         ExportRefused: the network's numbers on these pictures are not finite.
+        StoreUnwritable: the disk for temporary files refuses.
     """
     bytes_in = _byte_input(trunk)
     fixed = {bytes_in.real: bytes_in.code} if bytes_in else {}
@@ -71,6 +73,9 @@ def quantise_tail(tail: ModelProto, latents: NDArray[np.int8], code: LatentCode)
         tail: float32 graph, (N, C, h, w) → (N, D).
         latents: int8 (N, C, h, w), what the int8 trunk gave for the pictures to calibrate on.
         code: the trunk's, to which a tail that is trained later is bound as well.
+
+    Raises:
+        StoreUnwritable: the disk for temporary files refuses.
     """
     real = (latents.astype(np.float32) - np.float32(code.zero_point)) * np.float32(code.scale)
     name = tail.graph.input[0].name
@@ -148,6 +153,8 @@ def _quantised(model: ModelProto, data: NDArray[Any], fixed: Mapping[str, tuple[
                 extra_options={"TensorQuantOverrides": overrides},
             )
             return onnx.load_model_from_string(path.read_bytes())
+    except OSError as error:
+        raise unwritable(Path(tempfile.gettempdir()), error) from error
     finally:
         root.setLevel(level)
 

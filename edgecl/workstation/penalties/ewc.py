@@ -38,11 +38,13 @@ class Penalty(Quadratic):
     ) -> None:
         super().__init__(params, strength, mode)
         self.fisher = fisher
+        self._drawing = torch.Generator().manual_seed(0)
 
     def _measured(self, outputs: Outputs) -> dict[str, Tensor]:
         return mean_of_gradients(self.params, outputs, self._log_likelihoods, torch.square)
 
     def _log_likelihoods(self, logits: Tensor, labels: Tensor) -> Tensor:
         if self.fisher == "true":
-            labels = torch.distributions.Categorical(logits=logits.detach()).sample()  # type: ignore[no-untyped-call]
+            drawn = torch.multinomial(logits.detach().softmax(dim=1).cpu(), 1, generator=self._drawing)
+            labels = drawn.flatten().to(logits.device)
         return -F.cross_entropy(logits, labels, reduction="none")

@@ -2,7 +2,8 @@
 
 Over a task, ω = −Σ (∂L_task/∂θ) Δθ per step, and F = ω / ((Δθ of the task)² + ξ): Zenke, Poole and Ganguli, 2017, arXiv
 1703.04200. Here it is cut off at 0; in the reference code of AR1 it can fall below, which would push a parameter away.
-Only the gradient of the task's own loss is credited, not that of the penalty.
+Only the gradient of the task's own loss is credited, not that of the penalty: what `backward` left is taken for the sum
+of both, so it must be one backward pass a step, and neither clipped nor scaled on the way to the optimizer.
 """
 
 from __future__ import annotations

@@ -1,0 +1,41 @@
+"""The files of a release that its tail is made of."""
+
+from __future__ import annotations
+
+import safetensors.torch
+
+from edgecl.files import sha256
+from edgecl.manifest import MANIFEST_FILE, FileEntry, Precision
+from edgecl.releases.document import TRAINING_FILE
+from edgecl.workstation.attempt import Attempt
+from edgecl.workstation.export import ANSWERS_FILE, archive
+
+
+def release_files(made: Attempt) -> dict[str, bytes]:
+    """Name → bytes of everything but its report that a release does not share with its parent.
+
+    manifest.json, a graph of each precision, answers.npz, and training.safetensors with the weights of the tail
+    (`tail.NAME`) and the importances (`PENALTY.importance.NAME`), from which the next consolidation goes on.
+    """
+    files: dict[str, bytes] = {}
+
+    def entry(name: str, data: bytes) -> FileEntry:
+        files[name] = data
+        return FileEntry(file=name, bytes=len(data), sha256=sha256(data))
+
+    answers = archive({f"{precision}.embeddings": found for precision, found in made.candidate.answers.items()})
+    graphs = {
+        precision: parts.model_copy(update={"tail": entry(_tail_name(precision), made.candidate.tails[precision])})
+        for precision, parts in made.parent.manifest.graphs.items()
+    }
+    manifest = made.parent.manifest.model_copy(
+        update={"graphs": graphs, "answers": entry(ANSWERS_FILE, answers), "spread": made.candidate.spread}
+    )
+    weights = {f"tail.{name}": value.contiguous() for name, value in made.trained.tail.state_dict().items()}
+    files[TRAINING_FILE] = safetensors.torch.save({**weights, **made.parent.importances, **made.trained.importances})
+    files[MANIFEST_FILE] = manifest.to_bytes()
+    return files
+
+
+def _tail_name(precision: Precision) -> str:
+    return f"tail.{precision}.onnx"

@@ -1,0 +1,80 @@
+"""Where a memory to learn from is: a home, a backup file, or a device's API."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecl.errors import ConsolidationRefused, DeviceRefused, StoreDamaged
+from edgecl.files import unwritable
+from edgecl.memory.backup import DATABASE, restore
+from edgecl.memory.store import Store
+from edgecl.remote import Device
+
+BACKUP_PATH = "/api/v1/memory/backup"  # a device answers it with what `edgecl backup` writes
+BYTES_MAX = 4_000_000_000
+CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def memory_at(source: Path | Device) -> Iterator[Store]:
+    """Open the memory at `source` for reading, for as long as the block lasts; it is not changed.
+
+    Args:
+        source: a home's folder, a backup file, or a device.
+
+    Raises:
+        ConsolidationRefused: there is no memory.
+        DeviceRefused: the device does not give it, or not whole.
+        StoreError: it cannot be read; see `Store`.
+    """
+    if isinstance(source, Device):
+        with tempfile.TemporaryDirectory(prefix="edgecl.") as folder:
+            file = Path(folder, "backup.db")
+            _fetch(source, file)
+            try:
+                with _restored(file) as store:
+                    yield store
+            except StoreDamaged as error:
+                raise DeviceRefused(
+                    f"what {source.address} gave is no sound backup of a memory ({error}); check the address, and the "
+                    "memory there with: edgecl doctor"
+                ) from error
+    elif os.path.exists(source / DATABASE):  # noqa: PTH110  # a name too long is no memory either
+        with Store(source, writable=False) as store:
+            yield store
+    elif os.path.isfile(source):  # noqa: PTH113
+        with _restored(source) as store:
+            yield store
+    else:
+        raise ConsolidationRefused(
+            f"found no memory at {str(source)[:200]}, expected a home that was taught, what `edgecl backup` wrote, or "
+            "the address of a device; check the path"
+        )
+
+
+@contextlib.contextmanager
+def _restored(file: Path) -> Iterator[Store]:
+    """A backup as a memory of its own, checked wholly."""
+    with tempfile.TemporaryDirectory(prefix="edgecl.") as home:
+        restore(Path(home), file)
+        with Store(Path(home), writable=False) as store:
+            yield store
+
+
+def _fetch(device: Device, file: Path) -> None:
+    """Write the backup of the device's memory into `file`."""
+    with device.asked(BACKUP_PATH) as answer, file.open("wb") as copy:
+        while chunk := answer.read(CHUNK):
+            try:
+                copy.write(chunk)
+            except OSError as error:
+                raise unwritable(file, error) from error
+            if copy.tell() > BYTES_MAX:
+                raise DeviceRefused(
+                    f"found more than {BYTES_MAX:,} bytes at {device.address}{BACKUP_PATH}, expected a memory; check "
+                    "the address"
+                )
