@@ -129,7 +129,7 @@ def bench(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """How fast this machine sees and learns, and the memory it takes."""
+    """How fast this machine sees and learns, in what memory."""
     from edgecl.evaluate import speed
     from edgecl.evaluate.report import speed_text
     from edgecl.home import Home
