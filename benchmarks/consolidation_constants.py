@@ -13,13 +13,16 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
+import safetensors.torch
 import torch
 from support.record import Figure, backbone_home, data, report
 from support.twice import DROPPED, TAUGHT, Stage, cache_folder
 
+from edgecl.workstation.parent import IMPORTANCE
 from edgecl.workstation.recipes import RECIPES
 
 ORDER, SEED = 11, 1
+FIRST = "first.safetensors"  # the tail after the first consolidation, for the processes that try the second
 STRENGTHS = {
     "l2sp": (0.003, 0.03, 0.3),
     "ewc": (0.003, 0.03, 0.3),
@@ -34,9 +37,9 @@ def tried(choice: tuple[str, float]) -> tuple[float, float]:
     torch.set_num_threads(1)
     name, strength = choice
     stage = Stage.of(data("grocery"), backbone_home(), cache_folder(), ORDER)
-    saved = torch.load(cache_folder() / "first.pt", weights_only=True)
-    stage.parent.tail.load_state_dict(saved["tail"])
-    first = replace(stage.parent, importances=saved["importances"])
+    saved = safetensors.torch.load_file(cache_folder() / FIRST)
+    stage.parent.tail.load_state_dict({k.removeprefix("tail."): v for k, v in saved.items() if k.startswith("tail.")})
+    first = replace(stage.parent, importances={k: v for k, v in saved.items() if IMPORTANCE in k})
     before = stage.head(first.tail, TAUGHT, on_test=False)
     tail = first.tail
     if name != "first":
@@ -54,7 +57,9 @@ def main() -> None:
     cache_folder().mkdir(exist_ok=True)
     stage = Stage.of(data("grocery"), backbone_home(), cache_folder(), ORDER)
     first = stage.first(SEED)
-    torch.save({"tail": first.tail.state_dict(), "importances": dict(first.importances)}, cache_folder() / "first.pt")
+    tail = {f"tail.{name}": value for name, value in first.tail.state_dict().items()}
+    kept = {name: value.contiguous() for name, value in (tail | dict(first.importances)).items()}
+    safetensors.torch.save_file(kept, cache_folder() / FIRST)
     only = sys.argv[1:]
     choices = [("first", 0.0), ("naive", 0.0)]
     choices += [

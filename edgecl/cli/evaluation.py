@@ -73,15 +73,17 @@ def new_classes(
     backbone = place.backbone(precision)
     setting = Setting(folder, keep, order_seed, head, cache, lessons)
     with terminal.progress("embedding") as step:
-        told = (
-            lambda done, total: step(done, f"embedding {done} of {total} images", total),
-            lambda done, total: step(done, f"lesson {done} of {total}", total),
+        told, training = (
+            (
+                lambda done, total: step(done, f"embedding {done} of {total} images", total),
+                lambda done, total: step(done, f"lesson {done} of {total}", total),
+            ),
+            lambda done, total: step(done, f"training, step {done} of {total}", total),
         )
         if strategy is not None:
             result = new_classes_by(strategy, setting, backbone, *told)
         elif consolidate is not None:
             release = current(place.folder)
-            training = lambda done, total: step(done, f"training, step {done} of {total}", total)  # noqa: E731
             result = new_classes_consolidated(consolidate, seed, setting, backbone, release, *told, training)
         else:
             result = new_classes(setting, backbone, *told)

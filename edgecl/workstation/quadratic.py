@@ -82,12 +82,11 @@ class Quadratic:
                 total = total + (importance * (self.params[name] - self._anchor[name]).square()).sum()
         return self.strength / 2 * total
 
-    def gradient(self, name: str) -> Tensor:
-        """∂loss/∂θ of one guarded parameter in closed form, λ F (θ − θ*)."""
-        param = self.params[name].detach()
+    def gradient(self, name: str, at: Tensor) -> Tensor:
+        """∂loss/∂θ of one guarded parameter in closed form, λ F (θ − θ*), at the value θ = `at`."""
         if self.mode == "scale" or not self.guards:
-            return torch.zeros_like(param)
-        return self.strength * self._importance[name] * (param - self._anchor[name])
+            return torch.zeros_like(at)
+        return self.strength * self._importance[name] * (at - self._anchor[name])
 
     def shares_taken(self) -> dict[str, Tensor]:
         """In mode 'scale', the share of its gradient that each parameter loses, λ F/max F; else none."""

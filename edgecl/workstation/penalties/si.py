@@ -49,9 +49,7 @@ class Penalty(Quadratic):
         """`gradient`, as the step used it, without the penalty's part: that is known in closed form."""
         if name in self._unscaled:
             return self._unscaled[name]
-        if self.mode == "scale" or not self.guards:
-            return gradient
-        return gradient - self.strength * self._importance[name] * (self._before[name] - self._anchor[name])
+        return gradient - self.gradient(name, self._before[name])
 
     def end(self, outputs: Outputs = ()) -> None:
         """As `Quadratic`; the next task's path begins here."""
