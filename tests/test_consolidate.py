@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import os
 import resource
 import shutil
 import sqlite3
@@ -511,7 +512,7 @@ def test_it_makes_way_for_others_as_far_as_told(home, options, priority):
         "print(os.getpriority(os.PRIO_PROCESS, 0))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert int(done.stdout) == priority
+    assert int(done.stdout) == max(priority, os.getpriority(os.PRIO_PROCESS, 0)), "it is never raised"
 
 
 def test_it_runs_as_a_process_of_its_own_with_every_option(home):

@@ -61,6 +61,8 @@ def consolidate(
     What is measured better on held-out views becomes a release, to be tried with `edgecl release install`. Status 0
     also where the candidate is refused: the reason says by which figure.
     """
+    if recipe is not None and penalty is not None:
+        raise typer.BadParameter("give a recipe or a penalty, not both", param_hint="--penalty")
     from edgecl.home import Home
 
     terminal = Terminal(as_json)
@@ -74,8 +76,6 @@ def consolidate(
     from edgecl.workstation.recipes import of_penalty, recipe_of
     from edgecl.workstation.training import Plan
 
-    if recipe is not None and penalty is not None:
-        raise typer.BadParameter("give a recipe or a penalty, not both", param_hint="--penalty")
     given: dict[str, Any] = {"epochs": epochs, "rate": rate, "noise": noise, "minutes": minutes, "seed": seed}
     plan = Plan(batch_renorm=batch_renorm, **{name: value for name, value in given.items() if value is not None})
     chosen = recipe_of(recipe, strength) if penalty is None else of_penalty(penalty, strength)
