@@ -74,10 +74,14 @@ def main() -> None:
         found = [runs[name, seed]["final_accuracy_consolidated"] for seed in seeds]
         means[name] = float(np.mean(found))
         gain = np.mean([runs[name, s]["held_out_after"] - runs[name, s]["held_out_before"] for s in seeds])
+        released = [runs[name, seed]["final_accuracy_released"] for seed in seeds]
+        shares = [runs[name, seed]["share_released"] for seed in seeds]
         figures += [
             Figure(f"{name}, final accuracy, mean of {len(found)} seeds", means[name]),
             Figure(f"{name}, max − min over seeds", float(np.ptp(found))),
             Figure(f"{name}, gain on held-out views", float(gain)),
+            Figure(f"{name}, share of the way that was accepted, mean", float(np.mean(shares))),
+            Figure(f"{name}, final accuracy of what was accepted, mean", float(np.mean(released))),
         ]
     alone = runs[DEFAULT, 0]
     report(

@@ -53,7 +53,7 @@ def trained(name: str, mode: str = "penalty", strength: float = 0.1, steps: int 
         for _ in range(steps):
             optimizer.zero_grad()
             (F.cross_entropy(net(x), y) + penalty.loss()).backward()
-            penalty.scale_gradients()
+            penalty.after_backward()
             optimizer.step()
             penalty.after_step()
         if task == 0:
@@ -241,7 +241,7 @@ def test_scaling_stops_what_matters_most_and_adds_nothing_to_the_loss(name):
     F.cross_entropy(net(x), y).backward()
     before = {n: p.grad.clone() for n, p in penalty.params.items()}
     head = net[2].weight.grad.clone()
-    penalty.scale_gradients()
+    penalty.after_backward()
     for n, param in penalty.params.items():
         share = penalty._importance[n] / penalty.max_importance
         assert torch.allclose(param.grad, before[n] * (1 - share))
@@ -317,7 +317,8 @@ def test_si_is_the_loss_that_each_parameter_took_away_over_its_way_squared():
 
 
 @pytest.mark.parametrize("mode", ["penalty", "scale"])
-def test_si_credits_the_tasks_gradient_alone(mode):
+@pytest.mark.parametrize("clip", [None, 1e-3])
+def test_si_credits_the_tasks_gradient_alone_also_where_it_is_clipped(mode, clip):
     net, penalty, (x, y) = trained("si", mode, 0.5)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
     path = {n: v.clone() for n, v in penalty._path.items()}
@@ -326,13 +327,30 @@ def test_si_credits_the_tasks_gradient_alone(mode):
         before = {n: p.detach().clone() for n, p in penalty.params.items()}
         optimizer.zero_grad()
         (F.cross_entropy(net(x), y) + penalty.loss()).backward()
-        penalty.scale_gradients()
+        penalty.after_backward()
+        if clip is not None:
+            nn.utils.clip_grad_norm_(net.parameters(), clip)
         optimizer.step()
         penalty.after_step()
         for (n, param), gradient in zip(penalty.params.items(), task, strict=True):
             path[n] -= gradient * (param.detach() - before[n])
     for n in path:
         assert torch.allclose(penalty._path[n], path[n], atol=1e-6), n
+
+
+def test_where_nothing_is_clipped_si_needs_no_call_after_backward():
+    paths = []
+    for called in (True, False):
+        net, penalty, (x, y) = trained("si", "penalty", 0.5)
+        net.zero_grad()
+        (F.cross_entropy(net(x), y) + penalty.loss()).backward()
+        if called:
+            penalty.after_backward()
+        torch.optim.SGD(net.parameters(), lr=0.05).step()
+        penalty.after_step()
+        paths.append(torch.cat([path.flatten() for path in penalty._path.values()]))
+    assert torch.equal(*paths)
+    assert float(paths[0].abs().max()) > 0.0
 
 
 def test_what_only_made_the_loss_worse_does_not_matter_and_is_never_pushed():

@@ -200,13 +200,14 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_numbers():
         next(epochs)
 
 
-def test_training_ends_when_what_is_held_out_gets_worse_for_two_epochs():
+def test_training_ends_three_epochs_after_what_is_held_out_was_answered_best():
     one = training(replace(PLAN, epochs=10))
     first = next(one.epochs())
-    one.done[:] = [replace(first, number=n + 1, held_out_loss=loss) for n, loss in enumerate((1.0, 0.8, 0.9, 1.0))]
+    losses = (1.0, 0.8, 0.9, 0.85, 0.8)
+    one.done[:] = [replace(first, number=n + 1, held_out_loss=loss) for n, loss in enumerate(losses)]
     assert list(one.epochs()) == []
-    one.done[-1] = replace(one.done[-1], held_out_loss=0.85)
-    assert next(one.epochs()).number == 5
+    one.done[-1] = replace(one.done[-1], held_out_loss=0.79)
+    assert next(one.epochs()).number == 6
 
 
 def test_time_that_is_up_ends_the_training():
@@ -251,14 +252,40 @@ def test_a_penalty_too_strong_for_the_rate_is_refused():
         next(one.epochs())
 
 
-def test_a_head_of_cwr_begins_at_zero_and_learns_faster():
+def test_a_head_of_cwr_has_no_bias_and_learns():
     one = training(like_cwr=True)
+    assert [name for name, _ in one.head.named_parameters()] == ["weight"]
     assert float(one.head.weight.detach().abs().max()) == 0.0
-    tail_group, head_group = one._optimizer.param_groups
-    one._set_rate(0.1)
-    assert head_group["lr"] == pytest.approx(10 * tail_group["lr"])
     carried_out(one)
-    assert float(one.head.weight.detach().abs().max()) > 0.0
+    assert one.done[-1].held_out_loss < math.log(3)
+
+
+@pytest.mark.parametrize("part", ["tail", "head"])
+def test_a_long_gradient_is_shortened_in_the_tail_and_in_the_head_by_itself(part):
+    clip = 0.01
+    one = training(replace(PLAN, clip=clip, momentum=0.0), penalty=None)
+    one.begin()
+    one._set_rate(0.1)
+    before = [param.detach().clone() for param in getattr(one, part).parameters()]
+    one._step(next(one._balanced(1)))
+    moved = [param.detach() - start for param, start in zip(getattr(one, part).parameters(), before, strict=True)]
+    length = float(torch.cat([move.flatten() for move in moved]).norm())
+    assert length == pytest.approx(PLAN.rate * clip, rel=1e-3)
+
+
+def test_the_penalty_on_the_tail_does_not_shorten_the_heads_step():
+    weights_of_head = []
+    for strength in (0.0, 50.0):
+        one = training(replace(PLAN, clip=0.01), penalty="l2sp")
+        one.begin()
+        with torch.no_grad():
+            for param in one.tail.parameters():
+                param.add_(0.01)  # away from the anchor, so that the penalty pulls
+        one.penalty.strength = strength
+        one._set_rate(0.1)
+        one._step(next(one._balanced(1)))
+        weights_of_head.append(one.head.weight.detach().clone())
+    assert torch.equal(*weights_of_head)
 
 
 def test_every_recipe_names_a_penalty_that_exists():

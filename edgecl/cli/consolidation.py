@@ -124,11 +124,16 @@ def _waiting(place: Home, order: Order) -> dict[str, Any] | None:
 
 def _text(outcome: Outcome, audit: bool) -> str:
     report = outcome.report
-    lines = [report.made.verdict.reason]
+    lines = [report.made.chosen.verdict.reason]
     if outcome.release is None:
         lines.append(f"refused: no release was made; the report is in {outcome.folder}")
     else:
         lines.append(f"release {outcome.release} is ready; try it with: edgecl release install {outcome.release}")
+    if outcome.release is not None and report.made.chosen.share < 1.0:
+        lines.append(
+            f"it goes {100 * report.made.chosen.share:.0f} % of the way that was trained; all of it was refused: "
+            f"{report.made.tried[0].verdict.reason}"
+        )
     lines.append(
         f"{report.recipe.name}: {plural(len(report.made.trained.epochs), 'epoch')}, {report.seconds:.0f} s, "
         f"{report.peak_rss_mb:.0f} MB at most"

@@ -30,8 +30,10 @@ class Consolidated(NewClasses):
             tail embeds it.
         per_class_consolidated: the same of each class.
         held_out_before, held_out_after: mean accuracy over classes on the views of the memory that were held out.
-        accepted: whether the candidate would have become a release.
-        reason: by which figure.
+        final_accuracy_released: on the test pictures, after what would have been released: the whole of what was
+            trained, a share of it, or nothing.
+        share_released: that share; 0 where nothing was accepted.
+        reason: by which figure that was accepted, or the whole refused.
         seconds_consolidating: from the memory to the decision.
         peak_rss_mb: most memory that the process held, MB; it holds the test pictures' latents, too.
     """
@@ -41,6 +43,8 @@ class Consolidated(NewClasses):
     per_class_consolidated: dict[str, float]
     held_out_before: float
     held_out_after: float
+    final_accuracy_released: float
+    share_released: float
     accepted: bool
     reason: str
     seconds_consolidating: float
@@ -80,27 +84,32 @@ def new_classes_consolidated(
     from edgecl.workstation.recipes import recipe_of
     from edgecl.workstation.training import Plan
 
-    chosen = recipe_of(recipe)
+    by = recipe_of(recipe)
     before = new_classes(setting, backbone, progress, on_lesson)
     stream = class_stream(setting.folder, backbone, setting.order_seed, setting.cache, progress)
     latents = latent_stream(setting.folder, backbone, setting.order_seed, setting.cache, progress)
     rows = np.concatenate([kept_of(label, stream, setting.keep) for label in range(len(stream.names))])
     memory, fit = _material(latents, latents.train.select(rows)), fit_of(setting.head)
-    made = attempt(Parent.of(folder), memory, chosen, Plan(seed=seed), backbone.precision, fit, step=on_step)
-    head = made.refitted(memory, fit)
-    vectors = made.embed(_material(latents, latents.test))
-    right = head.class_ids[head.logits(vectors).argmax(axis=1)] == latents.test.labels
+    made = attempt(Parent.of(folder), memory, by, Plan(seed=seed), backbone.precision, fit, step=on_step)
+    asked, whole, chosen = _material(latents, latents.test), made.tried[0], made.chosen
+    right = whole.answers(memory, asked, backbone.precision, fit) == latents.test.labels
+    released = before.final_accuracy
+    if chosen.verdict.accepted:
+        answers = chosen.answers(memory, asked, backbone.precision, fit)
+        released = float((answers == latents.test.labels).mean())
     return Consolidated(
         **vars(before),
-        recipe=chosen.name,
+        recipe=by.name,
         final_accuracy_consolidated=float(right.mean()),
         per_class_consolidated={
             name: float(right[latents.test.labels == label].mean()) for label, name in enumerate(latents.names)
         },
-        held_out_before=made.judged.accuracy_before,
-        held_out_after=made.judged.accuracy_after,
-        accepted=made.verdict.accepted,
-        reason=made.verdict.reason,
+        held_out_before=whole.judged.accuracy_before,
+        held_out_after=whole.judged.accuracy_after,
+        final_accuracy_released=released,
+        share_released=chosen.share if chosen.verdict.accepted else 0.0,
+        accepted=chosen.verdict.accepted,
+        reason=chosen.verdict.reason,
         seconds_consolidating=made.seconds,
         peak_rss_mb=peak_rss_mb(),
     )

@@ -34,7 +34,10 @@ def new_classes_text(result: NewClasses) -> str:
 
 
 def _consolidated(result: Consolidated) -> str:
-    verdict = "accepted" if result.accepted else "refused"
+    verdict = "refused"
+    if result.accepted:
+        share, accuracy = 100 * result.share_released, result.final_accuracy_released
+        verdict = f"{share:.0f} % of the way accepted, then {accuracy:.4f} on test"
     return (
         f"  consolidated       {result.final_accuracy_consolidated:.4f} by {result.recipe} in "
         f"{result.seconds_consolidating:.0f} s; held-out views {result.held_out_before:.4f} before, "

@@ -1,30 +1,58 @@
 """One attempt at a better tail: trained, made into graphs, judged and decided on. Everything but files.
 
 The device's own kind of head is fitted twice to the examples that are not held out, as embedded by the current tail and
-by the trained one, and both are asked about what is held out.
+by the trained one, and both are asked about what is held out. Where the trained one is refused, less of the way is
+tried: weights between those of before and those trained (Wortsman et al., 2022, arXiv 2109.01903).
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from edgecl.heads import Fit
 from edgecl.manifest import Precision, read_verified
-from edgecl.types import LinearHead
 from edgecl.workstation.acceptance import Bar, Judged, Verdict, decide
 from edgecl.workstation.candidate import Candidate, embedded
 from edgecl.workstation.consolidation import Keeper, Step, Trained, train
 from edgecl.workstation.material import Material, held_out
+from edgecl.workstation.nets import Tail
 from edgecl.workstation.parent import Parent
 from edgecl.workstation.recipes import Recipe
 from edgecl.workstation.training import Plan
 
 NOWHERE = "0" * 64  # digest of a tail that is in no release yet
+SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way that was trained; the first that is accepted is gone
+
+
+@dataclass(frozen=True, eq=False)
+class Tried:
+    """One candidate, judged.
+
+    Attributes:
+        share: of the way from the parent's weights to the trained ones.
+        candidate: the tail there, as graphs.
+        judged: views held out, answered before and after.
+        verdict: whether it becomes a release.
+    """
+
+    share: float
+    candidate: Candidate
+    judged: Judged
+    verdict: Verdict
+
+    def answers(self, material: Material, asked: Material, precision: Precision, fit: Fit) -> NDArray[np.int64]:
+        """Class ids (n,) that the device's head, fitted to all of `material`, gives for `asked`."""
+        tail = self.candidate.tails[precision]
+        head = fit(material.view(embedded(tail, material, precision), NOWHERE, self.candidate.spread))
+        result: NDArray[np.int64] = head.class_ids[head.logits(embedded(tail, asked, precision)).argmax(axis=1)]
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +62,8 @@ class Attempt:
     Attributes:
         parent: the release that was trained further.
         trained: its tail now.
-        candidate: the same as graphs.
-        judged: views held out, answered before and after.
-        verdict: whether it becomes a release.
+        tried: candidates in the order in which they were judged, the first of the whole way; all but the last were
+            refused.
         bar: what was asked for.
         seconds: that it took.
         precision: in which it was judged.
@@ -44,20 +71,15 @@ class Attempt:
 
     parent: Parent
     trained: Trained
-    candidate: Candidate
-    judged: Judged
-    verdict: Verdict
+    tried: tuple[Tried, ...]
     bar: Bar
     seconds: float
     precision: Precision
 
-    def embed(self, material: Material) -> NDArray[np.float32]:
-        """Embeddings float32 (N, D) by the trained tail, as a device makes them."""
-        return embedded(self.candidate.tails[self.precision], material, self.precision)
-
-    def refitted(self, material: Material, fit: Fit) -> LinearHead:
-        """The device's head, fitted to all of `material` as the trained tail embeds it."""
-        return fit(material.view(self.embed(material), NOWHERE, self.candidate.spread))
+    @property
+    def chosen(self) -> Tried:
+        """The one that was accepted; if none was, the whole way."""
+        return self.tried[-1] if self.tried[-1].verdict.accepted else self.tried[0]
 
 
 def attempt(
@@ -98,12 +120,28 @@ def attempt(
     held, bar = held_out(material), bar or Bar()
     say("training")
     trained = train(parent, material, held, recipe, plan, device=device, take_up=take_up, keep=keep, step=step)
-    say("making the graphs")
-    candidate = Candidate.of(trained.tail, parent, material.select(~held))
-    say("judging")
-    judged = judge(parent, candidate, material, held, precision, fit)
-    verdict = decide(judged, candidate.parity, candidate.latency, bar)
-    return Attempt(parent, trained, candidate, judged, verdict, bar, time.monotonic() - begun, precision)
+    tried: list[Tried] = []
+    for share in SHARES if recipe.trains else SHARES[:1]:
+        say(f"making the graphs of {100 * share:.0f} % of the way")
+        candidate = Candidate.of(_between(parent.tail, trained.tail, share), parent, material.select(~held))
+        say("judging")
+        judged = judge(parent, candidate, material, held, precision, fit)
+        tried.append(Tried(share, candidate, judged, decide(judged, candidate.parity, candidate.latency, bar)))
+        if tried[-1].verdict.accepted:
+            break
+    return Attempt(parent, trained, tuple(tried), bar, time.monotonic() - begun, precision)
+
+
+def _between(before: Tail, after: Tail, share: float) -> Tail:
+    """`share` of the way from the weights of the one to those of the other; exactly `after` for 1."""
+    if share == 1.0:
+        return after
+    tail, there = copy.deepcopy(after), before.state_dict()
+    with torch.no_grad():
+        for name, value in tail.state_dict().items():
+            if value.is_floating_point():
+                value.copy_(torch.lerp(there[name], value, share))
+    return tail
 
 
 def judge(

@@ -31,6 +31,7 @@ class Candidate:
     """A tail that may become a release.
 
     Attributes:
+        tail: the network, in evaluation mode, on the CPU.
         tails: the ONNX file of each precision that the parent has.
         answers: what each makes of the golden latents, float32 (32, D).
         parity: least cosine and largest difference between each graph and the network in PyTorch, on golden latents.
@@ -38,6 +39,7 @@ class Candidate:
         spread: of the tail's embeddings of one thing, see `BackboneManifest`.
     """
 
+    tail: Tail
     tails: Mapping[Precision, bytes]
     answers: Mapping[Precision, NDArray[np.float32]]
     parity: Mapping[Precision, Mapping[str, float]]
@@ -79,7 +81,9 @@ class Candidate:
                     f"found golden answers of the {precision} graph that are not finite, expected numbers; train with "
                     "a smaller rate (nothing was changed)"
                 )
-        return cls(tails, answers, _parity(tail, parent, answers), _latency(tails, parent), _spread(tails, parent))
+        return cls(
+            tail, tails, answers, _parity(tail, parent, answers), _latency(tails, parent), _spread(tails, parent)
+        )
 
 
 def _same(tail: Tail, other: Tail) -> bool:

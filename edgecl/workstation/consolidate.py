@@ -139,7 +139,7 @@ def _consolidate(
     files, number = report.files(), None
     for file, data in files.items():
         write_durably(folder / file, data)
-    if made.verdict.accepted:
+    if made.chosen.verdict.accepted:
         say("writing the release")
         number = _new_candidate(home, key, files | release_files(made), report)
     due.remember(folder, name, newest)
@@ -158,7 +158,7 @@ def _key(home: Home, order: Order) -> Path | None:
 
 def _new_candidate(home: Home, key: Path | None, files: Mapping[str, bytes], report: Report) -> int:
     """Put the release into the home, and give its number."""
-    judged = report.made.judged
+    judged = report.made.chosen.judged
     about = About(
         created_at=time.time(),
         recipe=report.recipe.name,

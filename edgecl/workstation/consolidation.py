@@ -82,6 +82,8 @@ def train(
     penalty = recipe.penalty_on(dict(tail.named_parameters()))
     if penalty is not None and recipe.penalty is not None:
         penalty.load(parent.importances_of(recipe.penalty))
+        if not penalty.guards:
+            penalty.strength /= plan.epochs  # all it will know is what the first epoch tells
         penalty.check_step(plan.rate)
     training = Training(tail, head, material, held, penalty, plan)
     if take_up is not None:

@@ -200,7 +200,7 @@ class Incremental:
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         if self.penalty is not None:
-            self.penalty.scale_gradients()
+            self.penalty.after_backward()
         optimizer.step()
         if self.penalty is not None:
             self.penalty.after_step()

@@ -23,15 +23,17 @@ def release_files(made: Attempt) -> dict[str, bytes]:
         files[name] = data
         return FileEntry(file=name, bytes=len(data), sha256=sha256(data))
 
-    answers = archive({f"{precision}.embeddings": found for precision, found in made.candidate.answers.items()})
+    answers = archive({f"{precision}.embeddings": found for precision, found in made.chosen.candidate.answers.items()})
     graphs = {
-        precision: parts.model_copy(update={"tail": entry(_tail_name(precision), made.candidate.tails[precision])})
+        precision: parts.model_copy(
+            update={"tail": entry(_tail_name(precision), made.chosen.candidate.tails[precision])}
+        )
         for precision, parts in made.parent.manifest.graphs.items()
     }
     manifest = made.parent.manifest.model_copy(
-        update={"graphs": graphs, "answers": entry(ANSWERS_FILE, answers), "spread": made.candidate.spread}
+        update={"graphs": graphs, "answers": entry(ANSWERS_FILE, answers), "spread": made.chosen.candidate.spread}
     )
-    weights = {f"tail.{name}": value.contiguous() for name, value in made.trained.tail.state_dict().items()}
+    weights = {f"tail.{name}": value.contiguous() for name, value in made.chosen.candidate.tail.state_dict().items()}
     files[TRAINING_FILE] = safetensors.torch.save({**weights, **made.parent.importances, **made.trained.importances})
     files[MANIFEST_FILE] = manifest.to_bytes()
     return files

@@ -23,8 +23,9 @@ CLIPPED = 0.99  # quantile of the importances at which they are clipped
 class Quadratic:
     """Guards parameters with one importance each.
 
-    A training step is `(loss + penalty.loss()).backward()`, `penalty.scale_gradients()`, `optimizer.step()`,
-    `penalty.after_step()`; at the end of a task `penalty.end(…)` measures what mattered in it and drops anchor here.
+    A training step is `(loss + penalty.loss()).backward()`, `penalty.after_backward()`, `optimizer.step()`,
+    `penalty.after_step()`; the second can be left out in mode 'penalty' where gradients reach the optimizer as they
+    are. At the end of a task `penalty.end(…)` measures what mattered in it and drops anchor here.
 
     Importances of several tasks add up. They are clipped at their 99 % quantile and divided by their mean, so that a
     strength means the same with every way of measuring: it is the stiffness of the average parameter.
@@ -95,15 +96,15 @@ class Quadratic:
         largest = self.max_importance
         return {name: self.strength * importance / largest for name, importance in self._importance.items()}
 
-    def scale_gradients(self) -> None:
-        """In mode 'scale', shrink the gradients, between `backward` and the optimizer's step. Else nothing."""
+    def after_backward(self) -> None:
+        """Called with the gradients as `backward` left them, before they are clipped; mode 'scale' shrinks them."""
         for name, share in self.shares_taken().items():
             gradient = self.params[name].grad
             if gradient is not None:
                 gradient.mul_(1.0 - share)
 
     def after_step(self) -> None:
-        """Called after every step of the optimizer, with the gradients as the step found them."""
+        """Called after every step of the optimizer."""
 
     def check_step(self, rate: float) -> None:
         """Whether a step of gradient descent stays on this side of the anchor: λ ≤ 1/(η max F).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl.workstation.acceptance import Judged
-from edgecl.workstation.attempt import Attempt
+from edgecl.workstation.attempt import Attempt, Tried
 from edgecl.workstation.audit import LayerAudit
 from edgecl.workstation.recipes import Recipe
 from edgecl.workstation.training import Epoch, Plan
@@ -49,7 +50,7 @@ class Report:
 
     def record(self) -> dict[str, Any]:
         """What `edgecl consolidate --json` prints, as far as it is known here."""
-        judged = self.made.judged
+        judged = self.made.chosen.judged
         return {
             "recipe": self.recipe.name,
             "penalty": self.recipe.penalty,
@@ -59,8 +60,18 @@ class Report:
             "accuracy_before": judged.accuracy_before,
             "accuracy_after": judged.accuracy_after,
             "per_class": judged.per_class(),
-            "accepted": self.made.verdict.accepted,
-            "reason": self.made.verdict.reason,
+            "accepted": self.made.chosen.verdict.accepted,
+            "reason": self.made.chosen.verdict.reason,
+            "share": self.made.chosen.share,
+            "tried": [
+                {
+                    "share": one.share,
+                    "accuracy_after": one.judged.accuracy_after,
+                    "accepted": one.verdict.accepted,
+                    "reason": one.verdict.reason,
+                }
+                for one in self.made.tried
+            ],
             "parent": self.parent,
             "seconds": round(self.seconds, 2),
             "peak_rss_mb": round(self.peak_rss_mb, 1),
@@ -68,8 +79,8 @@ class Report:
             "epochs": [asdict(epoch) for epoch in self.made.trained.epochs],
             "examples": self.examples,
             "views": len(judged.expected),
-            "parity": {precision: dict(figures) for precision, figures in self.made.candidate.parity.items()},
-            "latency": dict(self.made.candidate.latency),
+            "parity": {precision: dict(figures) for precision, figures in self.made.chosen.candidate.parity.items()},
+            "latency": dict(self.made.chosen.candidate.latency),
             "bar": asdict(self.made.bar),
             "plan": asdict(self.plan),
         }
@@ -77,7 +88,8 @@ class Report:
     def files(self) -> dict[str, bytes]:
         """acceptance.json, report.md and report.png."""
         confusion = {
-            name: _confusions(self.made.judged, getattr(self.made.judged, name)) for name in ("before", "after")
+            name: _confusions(self.made.chosen.judged, getattr(self.made.chosen.judged, name))
+            for name in ("before", "after")
         }
         record = self.record() | {"confusion": confusion}
         return {
@@ -88,21 +100,22 @@ class Report:
 
     def text(self) -> str:
         """The report in words, as Markdown."""
-        judged, trained, plan = self.made.judged, self.made.trained, self.plan
+        judged, trained, plan = self.made.chosen.judged, self.made.trained, self.plan
         penalty = f"{self.recipe.penalty}, strength {self.recipe.strength:g}, mode {self.recipe.mode}"
         lines = [
-            f"# {'Accepted' if self.made.verdict.accepted else 'Refused'}: {self.made.verdict.reason}",
+            f"# {'Accepted' if self.made.chosen.verdict.accepted else 'Refused'}: {self.made.chosen.verdict.reason}",
             "",
             "| | |",
             "|---|---|",
             f"| recipe | {self.recipe.name}; penalty: {penalty if self.recipe.penalty else 'none'} |",
             f"| training | {len(trained.epochs)} of {plan.epochs} epochs at rate {plan.rate:g}, seed {plan.seed} |",
+            f"| of the way that was trained | {_tried(self.made.tried)} |",
             f"| memory | {self.examples} examples of {len(judged.names)} classes, {len(judged.expected)} held out |",
             f"| accuracy, held out | {judged.accuracy_before:.4f} before, {judged.accuracy_after:.4f} after |",
             *(
                 f"| {precision} graph | least cosine to the network {figures['cosine_min']:.4f}, "
-                f"{self.made.candidate.latency[precision]:.2f} × the time of the current one |"
-                for precision, figures in self.made.candidate.parity.items()
+                f"{self.made.chosen.candidate.latency[precision]:.2f} × the time of the current one |"
+                for precision, figures in self.made.chosen.candidate.parity.items()
             ),
             f"| cost | {self.seconds:.0f} s, at most {self.peak_rss_mb:.0f} MB |",
             "",
@@ -135,11 +148,11 @@ class Report:
 
         figure = Figure(figsize=(13, 10), dpi=100, layout="constrained")
         (classes, confusion), (gradients, training) = figure.subplots(2, 2)
-        draw_classes(classes, self.made.judged)
-        _draw_confusion(confusion, self.made.judged)
+        draw_classes(classes, self.made.chosen.judged)
+        _draw_confusion(confusion, self.made.chosen.judged)
         draw_audit(gradients, self.made.trained.audit)
         _draw_training(training, self.made.trained.epochs)
-        figure.suptitle(f"{self.recipe.name}: {'accepted' if self.made.verdict.accepted else 'refused'}")
+        figure.suptitle(f"{self.recipe.name}: {'accepted' if self.made.chosen.verdict.accepted else 'refused'}")
         return png(figure)
 
 
@@ -204,6 +217,11 @@ def _draw_training(axes: Axes, epochs: list[Epoch]) -> None:
     axes.plot(numbers, [epoch.penalty for epoch in epochs], "o-", color=PENALTY, label="penalty")
     axes.set(title="training", xlabel="epoch", ylabel="loss")
     axes.legend(loc="upper right")
+
+
+def _tried(tried: Sequence[Tried]) -> str:
+    """`100 % refused, 75 % accepted`."""
+    return ", ".join(f"{100 * one.share:.0f} % {'accepted' if one.verdict.accepted else 'refused'}" for one in tried)
 
 
 def _shortened(name: str) -> str:

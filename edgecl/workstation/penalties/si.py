@@ -3,7 +3,8 @@
 Over a task, ω = −Σ (∂L_task/∂θ) Δθ per step, and F = ω / ((Δθ of the task)² + ξ): Zenke, Poole and Ganguli, 2017, arXiv
 1703.04200. Here it is cut off at 0; in the reference code of AR1 it can fall below, which would push a parameter away.
 Only the gradient of the task's own loss is credited, not that of the penalty: what `backward` left is taken for the sum
-of both, so it must be one backward pass a step, and neither clipped nor scaled on the way to the optimizer.
+of both, so it must be one backward pass a step. Where gradients are clipped or scaled on the way to the optimizer,
+`after_backward` has to be called before that.
 """
 
 from __future__ import annotations
@@ -26,30 +27,29 @@ class Penalty(Quadratic):
         self._path = {name: torch.zeros_like(param) for name, param in self.params.items()}  # ω
         self._begun = self._copies()  # θ at the beginning of the task
         self._before = self._copies()  # θ before the step
-        self._unscaled: dict[str, Tensor] = {}  # the task's gradient, where mode 'scale' shrinks it
+        self._of_task: dict[str, Tensor] = {}  # the task's gradient in this step, once it is known
 
-    def scale_gradients(self) -> None:
-        """As `Quadratic`; the gradient before is what the step will be credited with."""
-        if self.mode == "scale" and self.guards:
-            self._unscaled = {n: p.grad.detach().clone() for n, p in self.params.items() if p.grad is not None}
-        super().scale_gradients()
+    def after_backward(self) -> None:
+        """As `Quadratic`; what the task's gradient is here, the step will be credited with."""
+        self._of_task = self._gradients_of_task()
+        super().after_backward()
 
     @torch.no_grad()
     def after_step(self) -> None:
         """Credit every parameter with what its move took off the task's loss."""
-        for name, param in self.params.items():
-            if param.grad is None:
-                continue
-            moved = param - self._before[name]
-            self._path[name] -= self._of_task(name, param.grad) * moved
-            self._before[name].copy_(param)
-        self._unscaled = {}
+        for name, gradient in (self._of_task or self._gradients_of_task()).items():
+            self._path[name] -= gradient * (self.params[name] - self._before[name])
+            self._before[name].copy_(self.params[name])
+        self._of_task = {}
 
-    def _of_task(self, name: str, gradient: Tensor) -> Tensor:
-        """`gradient`, as the step used it, without the penalty's part: that is known in closed form."""
-        if name in self._unscaled:
-            return self._unscaled[name]
-        return gradient - self.gradient(name, self._before[name])
+    @torch.no_grad()
+    def _gradients_of_task(self) -> dict[str, Tensor]:
+        """The gradients that there are, without the penalty's part: that is known in closed form."""
+        return {
+            name: param.grad - self.gradient(name, self._before[name])
+            for name, param in self.params.items()
+            if param.grad is not None
+        }
 
     def end(self, outputs: Outputs = ()) -> None:
         """As `Quadratic`; the next task's path begins here."""
