@@ -99,6 +99,7 @@ class ConsolidationSettings(_Section):
 
     gain_min: Fraction = 0.005  # rise of the mean accuracy on held-out views
     class_fall_max: Fraction = 0.03  # that any class is believed to have fallen
+    unchanged_views: Annotated[int, Field(ge=0, le=1_000_000)] = 80  # that a class's not having changed counts like
     latency_ratio_max: Annotated[float, Field(ge=1.0, le=1000.0)] = 1.25  # of the tail, against the current one
     due_lessons: Count = 10  # new ones that make it time, with --if-due
 

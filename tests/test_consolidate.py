@@ -18,25 +18,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from commands import run, run_process, save_pictures
+from commands import run, run_process, save_pictures  # noqa: E402
 
-from edgecl import remote
-from edgecl.backbone import Backbone
-from edgecl.config import BackboneSettings
-from edgecl.files import exclusive
-from edgecl.golden import check_golden
-from edgecl.home import Home
-from edgecl.manifest import read_manifest
-from edgecl.releases.slots import install_first, release_folder
-from edgecl.workstation import due
-from edgecl.workstation.consolidate import Order, consolidate
-from edgecl.workstation.material import Material
-from edgecl.workstation.parent import IMPORTANCE, Parent
-from edgecl.workstation.recipes import recipe_of
-from edgecl.workstation.sources import memory_at
-from edgecl.workstation.training import Plan
+from edgecl import remote  # noqa: E402
+from edgecl.backbone import Backbone  # noqa: E402
+from edgecl.config import BackboneSettings  # noqa: E402
+from edgecl.files import exclusive  # noqa: E402
+from edgecl.golden import check_golden  # noqa: E402
+from edgecl.home import Home  # noqa: E402
+from edgecl.manifest import read_manifest  # noqa: E402
+from edgecl.releases.slots import install_first, release_folder  # noqa: E402
+from edgecl.workstation import attempt, due  # noqa: E402
+from edgecl.workstation.acceptance import Verdict  # noqa: E402
+from edgecl.workstation.consolidate import Order, consolidate  # noqa: E402
+from edgecl.workstation.material import Material  # noqa: E402
+from edgecl.workstation.parent import IMPORTANCE, Parent  # noqa: E402
+from edgecl.workstation.recipes import recipe_of  # noqa: E402
+from edgecl.workstation.sources import memory_at  # noqa: E402
+from edgecl.workstation.training import Plan  # noqa: E402
 
 THINGS = ("coffee", "rocket", "cat")
 LENIENT = "[consolidation]\ngain_min = 0.0\nclass_fall_max = 1.0\nlatency_ratio_max = 1000.0\ndue_lessons = 2\n"
@@ -172,6 +173,25 @@ def test_a_refused_candidate_leaves_a_report_and_no_release(home):
     assert "expected a rise of at least 100" in record["reason"]
     assert tree(home) == before
     assert (home / "consolidation" / "report.md").read_text("utf-8").startswith("# Refused: ")
+
+
+@pytest.mark.parametrize(("refused", "share"), [(0, 1.0), (1, 0.75), (3, 0.25), (9, 1.0)])
+def test_what_is_refused_is_tried_again_with_less_of_the_way(home, monkeypatch, refused, share):
+    said = iter([False] * refused + [True])
+    monkeypatch.setattr(attempt, "decide", lambda *given: Verdict(next(said), f"of {given[3]}"))
+    outcome = consolidate(Home.at(home), Order(recipe_of("naive"), Plan(epochs=1, rate=0.001)), lambda text: None)
+    made = outcome.report.made
+    record = outcome.record()
+    assert record["share"] == share
+    assert [one["accepted"] for one in record["tried"]] == ([False] * refused + [True])[:4]
+    assert record["accepted"] == (refused < 4)
+    assert (outcome.release is None) == (refused >= 4)
+    found, before, trained = (
+        tail.state_dict() for tail in (made.chosen.candidate.tail, made.parent.tail, made.trained.tail)
+    )
+    for name in [name for name in before if before[name].is_floating_point()]:
+        assert torch.allclose(found[name], before[name] + share * (trained[name] - before[name]), atol=1e-6)
+    assert any(not torch.equal(trained[name], before[name]) for name in before)
 
 
 def test_the_frozen_tail_is_no_better_than_itself(home):

@@ -111,5 +111,5 @@ def test_every_class_keeps_something_to_learn_from():
 
 
 def test_one_example_of_each_class_leaves_nothing_to_judge_by():
-    with pytest.raises(ConsolidationRefused, match="one example of each of 3 classes"):
+    with pytest.raises(ConsolidationRefused, match="found nothing to hold out of 3 examples of 3 classes"):
         held_out(material({0: [1], 1: [2], 2: [3]}))

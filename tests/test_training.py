@@ -18,7 +18,6 @@ from torch import nn  # noqa: E402
 
 from edgecl.errors import ConsolidationRefused, StoreUnwritable  # noqa: E402
 from edgecl.workstation import checkpoint  # noqa: E402
-from edgecl.workstation.copied_head import CopiedHead  # noqa: E402
 from edgecl.workstation.nets import Block, Tail  # noqa: E402
 from edgecl.workstation.penalties import penalty_of  # noqa: E402
 from edgecl.workstation.recipes import RECIPES, of_penalty, recipe_of  # noqa: E402
@@ -38,7 +37,7 @@ def training(plan: Plan = PLAN, penalty: str | None = "ewc", seed: int = 0, like
     found = material({0: [1] * 12, 3: [2] * 12, 4: [3] * 6}, groups=3)
     held = np.arange(len(found)) % 4 == 0
     tail = small_tail(seed)
-    head = CopiedHead(1280, 3) if like_cwr else new_head(1280, 3)
+    head = new_head(1280, 3, bias=not like_cwr)
     price = penalty and penalty_of(penalty)(dict(tail.named_parameters()), 0.01)
     return Training(tail, head, found, held, price or None, plan)
 
@@ -135,7 +134,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
 
 def test_every_class_comes_as_often_as_any_other():
     one = training()
-    rows = np.concatenate(list(one._balanced(60)))
+    rows = np.concatenate(list(one._balanced(60, 8)))
     counts = np.bincount(one.material.rows[rows])
     assert counts.max() - counts.min() <= 3
     assert not one.held[rows].any()
@@ -143,7 +142,7 @@ def test_every_class_comes_as_often_as_any_other():
 
 def test_no_example_comes_again_before_all_of_its_class_have_come():
     one = training()
-    rows = np.concatenate(list(one._balanced(9)))
+    rows = np.concatenate(list(one._balanced(9, 8)))
     mine = rows[one.material.rows[rows] == 0]
     size = int((~one.held & (one.material.rows == 0)).sum())
     for start in range(0, len(mine) - size, size):
@@ -267,7 +266,7 @@ def test_a_long_gradient_is_shortened_in_the_tail_and_in_the_head_by_itself(part
     one.begin()
     one._set_rate(0.1)
     before = [param.detach().clone() for param in getattr(one, part).parameters()]
-    one._step(next(one._balanced(1)))
+    one._step(next(one._balanced(1, 8)))
     moved = [param.detach() - start for param, start in zip(getattr(one, part).parameters(), before, strict=True)]
     length = float(torch.cat([move.flatten() for move in moved]).norm())
     assert length == pytest.approx(PLAN.rate * clip, rel=1e-3)
@@ -283,7 +282,7 @@ def test_the_penalty_on_the_tail_does_not_shorten_the_heads_step():
                 param.add_(0.01)  # away from the anchor, so that the penalty pulls
         one.penalty.strength = strength
         one._set_rate(0.1)
-        one._step(next(one._balanced(1)))
+        one._step(next(one._balanced(1, 8)))
         weights_of_head.append(one.head.weight.detach().clone())
     assert torch.equal(*weights_of_head)
 
@@ -299,7 +298,7 @@ def test_every_recipe_names_a_penalty_that_exists():
 def test_recipes_and_penalties_by_name():
     assert recipe_of("ar1").penalty == "si"
     assert recipe_of("ar1-star").mode == "scale"
-    assert of_penalty("mas", 0.5) == replace(RECIPES["mas"], strength=0.5)
+    assert of_penalty("mas", 0.5) == replace(RECIPES["mas"], strength=0.5, first_strength=0.5)
     assert recipe_of().penalty is not None
     with pytest.raises(ConsolidationRefused, match="ar1-star"):
         recipe_of("ar2")

@@ -76,7 +76,7 @@ def report(script: str, figures: list[Figure], details: dict[str, Any] | None = 
     content = {
         "script": script,
         "measured_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "commit": _commit(),
+        "commit": commit(),
         "machine": _machine(),
         "figures": [{"name": f.name, "value": float(f.value), "goal": f.goal, "reached": f.reached} for f in figures],
         "details": details or {},
@@ -84,7 +84,9 @@ def report(script: str, figures: list[Figure], details: dict[str, Any] | None = 
     (RESULTS / f"{script}.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
 
 
-def _commit() -> str:
+def commit() -> str:
+    """The commit that is measured, with + if the code differs from it."""
+
     def git(*arguments: str) -> str:
         return subprocess.run(["git", *arguments], capture_output=True, text=True, cwd=RESULTS.parent).stdout.strip()
 

@@ -21,7 +21,7 @@ from edgecl.manifest import Precision, read_verified
 from edgecl.workstation.acceptance import Bar, Judged, Verdict, decide
 from edgecl.workstation.candidate import Candidate, embedded
 from edgecl.workstation.consolidation import Keeper, Step, Trained, train
-from edgecl.workstation.material import Material, held_out
+from edgecl.workstation.material import Exposure, Material, held_out
 from edgecl.workstation.nets import Tail
 from edgecl.workstation.parent import Parent
 from edgecl.workstation.recipes import Recipe
@@ -65,6 +65,7 @@ class Attempt:
         tried: candidates in the order in which they were judged, the first of the whole way; all but the last were
             refused.
         bar: what was asked for.
+        exposure: which latents were trained on and held out, now and before.
         seconds: that it took.
         precision: in which it was judged.
     """
@@ -73,6 +74,7 @@ class Attempt:
     trained: Trained
     tried: tuple[Tried, ...]
     bar: Bar
+    exposure: Exposure
     seconds: float
     precision: Precision
 
@@ -117,19 +119,24 @@ def attempt(
         ConsolidationRefused: nothing can be held out, a loss or answer is not finite, or the penalty is too strong.
     """
     begun = time.monotonic()
-    held, bar = held_out(material), bar or Bar()
+    held, bar = held_out(material, parent.exposure), bar or Bar()
     say("training")
     trained = train(parent, material, held, recipe, plan, device=device, take_up=take_up, keep=keep, step=step)
+    current = read_verified(parent.folder, parent.manifest.graphs[precision].tail)
+    before = _answers(embedded(current, material, precision), material, held, fit, parent.manifest.spread)
     tried: list[Tried] = []
     for share in SHARES if recipe.trains else SHARES[:1]:
         say(f"making the graphs of {100 * share:.0f} % of the way")
         candidate = Candidate.of(_between(parent.tail, trained.tail, share), parent, material.select(~held))
         say("judging")
-        judged = judge(parent, candidate, material, held, precision, fit)
+        vectors = embedded(candidate.tails[precision], material, precision)
+        after = _answers(vectors, material, held, fit, candidate.spread)
+        judged = Judged(tuple(material.names.values()), material.rows[held], before, after, bar.unchanged_views)
         tried.append(Tried(share, candidate, judged, decide(judged, candidate.parity, candidate.latency, bar)))
         if tried[-1].verdict.accepted:
             break
-    return Attempt(parent, trained, tuple(tried), bar, time.monotonic() - begun, precision)
+    exposure = parent.exposure.after(material, held)
+    return Attempt(parent, trained, tuple(tried), bar, exposure, time.monotonic() - begun, precision)
 
 
 def _between(before: Tail, after: Tail, share: float) -> Tail:
@@ -142,27 +149,6 @@ def _between(before: Tail, after: Tail, share: float) -> Tail:
             if value.is_floating_point():
                 value.copy_(torch.lerp(there[name], value, share))
     return tail
-
-
-def judge(
-    parent: Parent, candidate: Candidate, material: Material, held: NDArray[np.bool_], precision: Precision, fit: Fit
-) -> Judged:
-    """Ask a head of either tail about what was held out.
-
-    Args:
-        parent: the current release.
-        candidate: of the trained tail.
-        material: with its classes.
-        held: bool (N,), what neither head has learned.
-        precision: in which devices of this memory run.
-        fit: the head that they learn.
-    """
-    current = read_verified(parent.folder, parent.manifest.graphs[precision].tail)
-    before, after = (
-        _answers(embedded(tail, material, precision), material, held, fit, spread)
-        for tail, spread in ((current, parent.manifest.spread), (candidate.tails[precision], candidate.spread))
-    )
-    return Judged(tuple(material.names.values()), material.rows[held], before, after)
 
 
 def _answers(

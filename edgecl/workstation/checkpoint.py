@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import safetensors
 import safetensors.torch
+from torch import Tensor
 
 from edgecl.errors import ConsolidationRefused
-from edgecl.files import private_folder, write_durably
+from edgecl.files import private_folder, sha256, write_durably
 from edgecl.workstation.training import Training
 
 FILE = "checkpoint.safetensors"
@@ -29,8 +31,9 @@ def keep(training: Training, folder: Path, what: str) -> None:
     """
     tensors, told = training.state()
     whole = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    about = {"what": what, "told": json.dumps(told)}
     private_folder(folder)
-    write_durably(folder / FILE, safetensors.torch.save(whole, {"what": what, "told": json.dumps(told)}))
+    write_durably(folder / FILE, safetensors.torch.save(whole, about | {"digest": _digest(whole, about)}))
 
 
 def take_up(training: Training, folder: Path, what: str) -> None:
@@ -48,7 +51,10 @@ def take_up(training: Training, folder: Path, what: str) -> None:
                     f"found in {path} a training of another memory, release or recipe, expected this one; something "
                     "was taught since, or other options are given: leave out --resume to begin anew"
                 )
-            training.load({name: file.get_tensor(name) for name in file.keys()}, json.loads(about["told"]))  # noqa: SIM118  # no dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no dict
+            if about.pop("digest") != _digest(tensors, about):  # before any of it is taken in
+                raise ValueError("its content is not what was written")
+            training.load(tensors, json.loads(about["told"]))
     except FileNotFoundError as error:
         raise ConsolidationRefused(
             f"found no {path}, expected a training that was cut off; leave out --resume to begin anew"
@@ -65,6 +71,11 @@ def take_up_if_any(training: Training, folder: Path, what: str) -> None:
         take_up(training, folder, what)
     except ConsolidationRefused:
         training.begin()
+
+
+def _digest(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    content = [[name, sha256(tensors[name].cpu().numpy().tobytes())] for name in sorted(tensors)]
+    return sha256(json.dumps([content, sorted(about.items())]).encode("utf-8"))
 
 
 def drop(folder: Path) -> None:

@@ -114,8 +114,8 @@ def _consolidate(
     say("reading the memory")
     source, name = source_of(home, order.memory)
     with memory_at(source) as store:
+        newest = due.newest_lesson(store)  # first: what is taught while the rest is read counts as new
         material = Material.of_examples(store.examples(), dict(store.classes()), parent.trunk_digest(precision))
-        newest = due.newest_lesson(store)
     what = _fingerprint(parent, material, order)
     settings = home.settings.consolidation
     made = attempt(
@@ -125,7 +125,7 @@ def _consolidate(
         order.plan,
         precision,
         fit_of(home.settings.head.name),
-        bar=Bar(settings.gain_min, settings.class_fall_max, settings.latency_ratio_max),
+        bar=Bar(settings.gain_min, settings.class_fall_max, settings.unchanged_views, settings.latency_ratio_max),
         device=device,
         take_up=None if order.resume == "no" else partial(_TAKE_UP[order.resume], folder=folder, what=what),
         keep=partial(checkpoint.keep, folder=folder, what=what),
@@ -137,13 +137,13 @@ def _consolidate(
         made, order.recipe, order.plan, number_of_parent, len(material), time.monotonic() - begun, peak_rss_mb()
     )
     files, number = report.files(), None
-    for file, data in files.items():
-        write_durably(folder / file, data)
     if made.chosen.verdict.accepted:
         say("writing the release")
         number = _new_candidate(home, key, files | release_files(made), report)
-    due.remember(folder, name, newest)
     checkpoint.drop(folder)
+    for file, data in files.items():
+        write_durably(folder / file, data)
+    due.remember(folder, name, newest)
     return Outcome(report, folder, number)
 
 

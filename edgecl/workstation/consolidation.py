@@ -14,7 +14,6 @@ from torch import Tensor
 
 from edgecl.errors import ConsolidationRefused
 from edgecl.workstation.audit import LayerAudit, audit
-from edgecl.workstation.copied_head import CopiedHead
 from edgecl.workstation.material import Material
 from edgecl.workstation.nets import Tail
 from edgecl.workstation.parent import IMPORTANCE, Parent
@@ -36,6 +35,7 @@ class Trained:
         audit: where each layer's gradient came from after the last step.
         epochs: how it went.
         importances: what the penalty measured, as `PENALTY.importance.NAME`, for the next consolidation.
+        strength: of the penalty, None without one.
         seconds: spent on the training, without judging.
     """
 
@@ -43,6 +43,7 @@ class Trained:
     audit: list[LayerAudit]
     epochs: list[Epoch]
     importances: dict[str, Tensor]
+    strength: float | None
     seconds: float
 
 
@@ -77,13 +78,12 @@ def train(
     begun = time.monotonic()
     # Convolutions of one pixel, which most of them are, take two thirds of the time where channels lie side by side.
     tail = copy.deepcopy(parent.tail).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    kind = CopiedHead if recipe.like_cwr else new_head
-    head = kind(parent.manifest.dimension, len(material.names)).to(device)
+    head = new_head(parent.manifest.dimension, len(material.names), bias=not recipe.like_cwr).to(device)
     penalty = recipe.penalty_on(dict(tail.named_parameters()))
     if penalty is not None and recipe.penalty is not None:
         penalty.load(parent.importances_of(recipe.penalty))
         if not penalty.guards:
-            penalty.strength /= plan.epochs  # all it will know is what the first epoch tells
+            penalty.strength = recipe.first_strength
         penalty.check_step(plan.rate)
     training = Training(tail, head, material, held, penalty, plan)
     if take_up is not None:
@@ -97,7 +97,8 @@ def train(
     if recipe.trains:
         training.end()
     tail = tail.cpu().to(memory_format=torch.contiguous_format).eval()
-    return Trained(tail, found, training.done, _importances(penalty, recipe), time.monotonic() - begun)
+    strength = None if penalty is None else penalty.strength
+    return Trained(tail, found, training.done, _importances(penalty, recipe), strength, time.monotonic() - begun)
 
 
 def _importances(penalty: Quadratic | None, recipe: Recipe) -> dict[str, Tensor]:

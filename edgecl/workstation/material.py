@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,8 +18,30 @@ from edgecl.memory.view import MemoryView
 from edgecl.types import Example, Latent
 
 HELD_OUT, HELD_OUT_MOST = 0.25, 1 / 3  # of a class's first lesson
+MARK_BYTES = 8
 EVERY = 4  # lessons of a class, of which the last is held out whole
 GROUPS = 5  # of like views in a lesson
+
+
+@dataclass(frozen=True, eq=False)
+class Exposure:
+    """What consolidations have done with latents so far, by their `Material.marks`.
+
+    Attributes:
+        trained: int64 (n,), of those that some tail was trained on.
+        held: int64 (m,), of those that were held out.
+    """
+
+    trained: NDArray[np.int64]
+    held: NDArray[np.int64]
+
+    def after(self, material: Material, held: NDArray[np.bool_]) -> Exposure:
+        """This and one more consolidation from `material`, in which `held`, bool (N,), was held out."""
+        marks = material.marks()
+        return Exposure(np.union1d(self.trained, marks[~held]), np.union1d(self.held, marks[held]))
+
+
+NO_EXPOSURE = Exposure(np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +80,11 @@ class Material:
         """
         kept = []
         for example in examples:
+            if example.class_id not in names:
+                raise ConsolidationRefused(
+                    f"found example {example.id} of a class without a name, expected none: the memory was changed "
+                    "while it was read; try again"
+                )
             if example.trunk != trunk:
                 raise BackboneMismatch(
                     f"found example {example.id} made by trunk {example.trunk:.12}…, expected {trunk:.12}…; "
@@ -106,6 +134,11 @@ class Material:
         )
         return (codes - zero) * scale
 
+    def marks(self) -> NDArray[np.int64]:
+        """int64 (N,), which tell latents apart wherever they are kept: eight bytes of their codes' SHA-256."""
+        digests = [hashlib.sha256(one.tobytes()).digest()[:MARK_BYTES] for one in self.codes]
+        return np.frombuffer(b"".join(digests), np.int64)
+
     def columns(self) -> tuple[NDArray[Any], ...]:
         """Everything but the names."""
         return self.codes, self.scales, self.zero_points, self.class_ids, self.lessons
@@ -121,16 +154,22 @@ class Material:
         return MemoryView(vectors, self.class_ids, numbers, self.lessons, self.names, tail, 0, spread)
 
 
-def held_out(material: Material) -> NDArray[np.bool_]:
-    """Which examples, bool (N,), are kept from training, to judge by: about a quarter of each class.
+def held_out(material: Material, exposure: Exposure = NO_EXPOSURE) -> NDArray[np.bool_]:
+    """Which examples, bool (N,), are kept from training, to judge by.
 
     Of a class's first lesson about a quarter, in whole groups of like views, the newest; and every fourth lesson,
     whole. Views of one lesson look alike, and one held out beside its neighbours would be known by heart. Likeness is
     that of the latents' means over places, which are the trunk's: neither the tail that is to be judged nor the one
-    before it has had a say. Later lessons change nothing about earlier ones, so that what is held out once is never
-    trained on in the next consolidation.
+    before it has had a say.
+
+    What was held out before stays so, and what was trained on before never is, also when a memory has been thinned or
+    corrected meanwhile. A class of which nothing else is left gives the older half of it to be trained on.
 
     A class with one example, or whose first lesson has one, may have nothing held out; then it is not judged.
+
+    Args:
+        material: of which some is held out.
+        exposure: what earlier consolidations have done with it.
 
     Raises:
         ConsolidationRefused: no class has anything to hold out.
@@ -145,10 +184,16 @@ def held_out(material: Material) -> NDArray[np.bool_]:
         first = np.flatnonzero(of_class & (material.lessons == lessons[0]))
         if len(first) >= 2:
             held[first[_newest(_groups(pooled[first]))]] = True
+    marks = material.marks()
+    held = (held | np.isin(marks, exposure.held)) & ~np.isin(marks, exposure.trained)
+    for class_id in np.unique(material.class_ids):
+        of_class = np.flatnonzero(material.class_ids == class_id)
+        if held[of_class].all():
+            held[of_class[: (len(of_class) + 1) // 2]] = False
     if not held.any():
         raise ConsolidationRefused(
-            f"found one example of each of {len(material.names)} classes, expected more in the first lesson of some: "
-            "nothing could be held out to judge by; teach more views"
+            f"found nothing to hold out of {len(material)} examples of {len(material.names)} classes, expected views "
+            "that no tail was trained on, in a first lesson of at least two or a fourth one; teach more views"
         )
     return held
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import safetensors.torch
+import torch
 
 from edgecl.files import sha256
 from edgecl.manifest import MANIFEST_FILE, FileEntry, Precision
 from edgecl.releases.document import TRAINING_FILE
 from edgecl.workstation.attempt import Attempt
 from edgecl.workstation.export import ANSWERS_FILE, archive
+from edgecl.workstation.parent import HELD_OUT, TRAINED_ON
 
 
 def release_files(made: Attempt) -> dict[str, bytes]:
     """Name → bytes of everything but its report that a release does not share with its parent.
 
-    manifest.json, a graph of each precision, answers.npz, and training.safetensors with the weights of the tail
-    (`tail.NAME`) and the importances (`PENALTY.importance.NAME`), from which the next consolidation goes on.
+    manifest.json, a graph of each precision, answers.npz, and training.safetensors, from which the next consolidation
+    goes on: the weights of the tail (`tail.NAME`), the importances (`PENALTY.importance.NAME`), measured where the
+    training ended, and the marks of the latents that were trained on and held out so far (`exposure.trained`,
+    `exposure.held`).
     """
     files: dict[str, bytes] = {}
 
@@ -34,7 +38,9 @@ def release_files(made: Attempt) -> dict[str, bytes]:
         update={"graphs": graphs, "answers": entry(ANSWERS_FILE, answers), "spread": made.chosen.candidate.spread}
     )
     weights = {f"tail.{name}": value.contiguous() for name, value in made.chosen.candidate.tail.state_dict().items()}
-    files[TRAINING_FILE] = safetensors.torch.save({**weights, **made.parent.importances, **made.trained.importances})
+    importances = {**made.parent.importances, **made.trained.importances}
+    exposure = {TRAINED_ON: torch.from_numpy(made.exposure.trained), HELD_OUT: torch.from_numpy(made.exposure.held)}
+    files[TRAINING_FILE] = safetensors.torch.save({**weights, **importances, **exposure})
     files[MANIFEST_FILE] = manifest.to_bytes()
     return files
 

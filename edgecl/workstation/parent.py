@@ -16,10 +16,12 @@ from edgecl.golden import arrays
 from edgecl.manifest import BackboneManifest, Precision, read_manifest
 from edgecl.releases.document import DOCUMENT_FILE, TRAINING_FILE
 from edgecl.workstation import nets
+from edgecl.workstation.material import NO_EXPOSURE, Exposure
 from edgecl.workstation.nets import Tail
 
 COSINE_MIN = {"fp32": 0.99999, "int8": 0.95}  # between a network and its own graphs
 IMPORTANCE = ".importance."  # between a penalty's name and a parameter's
+TRAINED_ON, HELD_OUT = "exposure.trained", "exposure.held"
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +33,14 @@ class Parent:
         manifest: what it is.
         tail: with its weights, in evaluation mode.
         importances: what a penalty measured in earlier consolidations, by `PENALTY.importance.NAME`.
+        exposure: which latents they trained on, and which they held out.
     """
 
     folder: Path
     manifest: BackboneManifest
     tail: Tail
     importances: Mapping[str, Tensor]
+    exposure: Exposure = NO_EXPOSURE
 
     @classmethod
     def of(cls, folder: Path) -> Parent:
@@ -69,7 +73,9 @@ class Parent:
                 f"found no {TRAINING_FILE} in {folder}, expected the weights of its tail: this is a copy for devices; "
                 "consolidate where the release was made, or from a whole copy of it"
             )
-        parent = cls(folder, manifest, tail, {k: v for k, v in left.items() if IMPORTANCE in k})
+        nothing = torch.zeros(0, dtype=torch.int64)
+        exposure = Exposure(*(left.get(name, nothing).numpy() for name in (TRAINED_ON, HELD_OUT)))
+        parent = cls(folder, manifest, tail, {k: v for k, v in left.items() if IMPORTANCE in k}, exposure)
         parent._compare()
         return parent
 

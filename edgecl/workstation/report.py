@@ -54,7 +54,7 @@ class Report:
         return {
             "recipe": self.recipe.name,
             "penalty": self.recipe.penalty,
-            "strength": self.recipe.strength if self.recipe.penalty else None,
+            "strength": self.made.trained.strength,
             "mode": self.recipe.mode if self.recipe.penalty else None,
             "seed": self.plan.seed,
             "accuracy_before": judged.accuracy_before,
@@ -101,13 +101,15 @@ class Report:
     def text(self) -> str:
         """The report in words, as Markdown."""
         judged, trained, plan = self.made.chosen.judged, self.made.trained, self.plan
-        penalty = f"{self.recipe.penalty}, strength {self.recipe.strength:g}, mode {self.recipe.mode}"
+        penalty = "none"
+        if trained.strength is not None:
+            penalty = f"{self.recipe.penalty}, strength {trained.strength:g}, mode {self.recipe.mode}"
         lines = [
             f"# {'Accepted' if self.made.chosen.verdict.accepted else 'Refused'}: {self.made.chosen.verdict.reason}",
             "",
             "| | |",
             "|---|---|",
-            f"| recipe | {self.recipe.name}; penalty: {penalty if self.recipe.penalty else 'none'} |",
+            f"| recipe | {self.recipe.name}; penalty: {penalty} |",
             f"| training | {len(trained.epochs)} of {plan.epochs} epochs at rate {plan.rate:g}, seed {plan.seed} |",
             f"| of the way that was trained | {_tried(self.made.tried)} |",
             f"| memory | {self.examples} examples of {len(judged.names)} classes, {len(judged.expected)} held out |",

@@ -32,7 +32,7 @@ def memory_at(source: Path | Device) -> Iterator[Store]:
         StoreError: it cannot be read; see `Store`.
     """
     if isinstance(source, Device):
-        with tempfile.TemporaryDirectory(prefix="edgecl.") as folder:
+        with _scratch() as folder:
             file = Path(folder, "backup.db")
             _fetch(source, file)
             try:
@@ -59,21 +59,35 @@ def memory_at(source: Path | Device) -> Iterator[Store]:
 @contextlib.contextmanager
 def _restored(file: Path) -> Iterator[Store]:
     """A backup as a memory of its own, checked wholly."""
-    with tempfile.TemporaryDirectory(prefix="edgecl.") as home:
-        restore(Path(home), file)
-        with Store(Path(home), writable=False) as store:
+    with _scratch() as home:
+        restore(home, file)
+        with Store(home, writable=False) as store:
             yield store
+
+
+@contextlib.contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for as long as the block lasts."""
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="edgecl.")
+    except OSError as error:
+        raise unwritable(Path(error.filename or "the temporary folder"), error) from error
+    with folder as name:
+        yield Path(name)
 
 
 def _fetch(device: Device, file: Path) -> None:
     """Write the backup of the device's memory into `file`."""
-    with device.asked(BACKUP_PATH) as answer, file.open("wb") as copy:
+    written = 0
+    with device.asked(BACKUP_PATH) as answer:
         while chunk := answer.read(CHUNK):
             try:
-                copy.write(chunk)
+                with file.open("ab") as copy:  # anew for each, since what is left to write is refused at the end
+                    copy.write(chunk)
             except OSError as error:
                 raise unwritable(file, error) from error
-            if copy.tell() > BYTES_MAX:
+            written += len(chunk)
+            if written > BYTES_MAX:
                 raise DeviceRefused(
                     f"found more than {BYTES_MAX:,} bytes at {device.address}{BACKUP_PATH}, expected a memory; check "
                     "the address"

@@ -118,8 +118,8 @@ class Training:
         features = self.features(self.material, self._fit)
         labels = self._labels(self._fit)
         optimizer = torch.optim.SGD(self.head.parameters(), lr=WARM_UP_RATE, momentum=self.plan.momentum)
-        for _ in range(WARM_UP_STEPS):
-            rows = torch.from_numpy(self._rng.integers(len(self._fit), size=2 * self.plan.batch))
+        for chosen in self._balanced(WARM_UP_STEPS, 2 * self.plan.batch):
+            rows = torch.from_numpy(np.searchsorted(self._fit, chosen))
             loss = F.cross_entropy(self.head(features[rows]), labels[rows], label_smoothing=self.plan.label_smoothing)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
@@ -140,7 +140,7 @@ class Training:
         while len(self.done) < self.plan.epochs and not self._worsens() and self._share_of_time(spent) < 1.0:
             begun = time.monotonic()
             losses: list[tuple[float, float]] = []
-            batches = self._balanced(steps)
+            batches = self._balanced(steps, self.plan.batch)
             for number, rows in enumerate(batches, len(self.done) * steps):
                 elapsed = spent + time.monotonic() - begun
                 progress = max(number / total, self._share_of_time(elapsed))
@@ -166,11 +166,7 @@ class Training:
             loss = self._cross_entropy(rows)
         price = self.penalty.loss() if self.penalty is not None else torch.zeros((), device=self.device)
         if not torch.isfinite(loss + price):
-            raise ConsolidationRefused(
-                f"found a loss that is not finite in epoch {len(self.done) + 1} (cross-entropy {loss.item():g}, "
-                f"penalty {price.item():g}), expected numbers: the training diverged; choose a smaller rate or "
-                "strength (nothing was changed)"
-            )
+            raise self._diverged(f"cross-entropy {loss.item():g}, penalty {price.item():g}")
         self._optimizer.zero_grad()
         torch.autograd.backward(loss + price)
         if self.penalty is not None:
@@ -181,6 +177,12 @@ class Training:
         if self.penalty is not None:
             self.penalty.after_step()
         return loss.item(), price.item()
+
+    def _diverged(self, losses: str) -> ConsolidationRefused:
+        return ConsolidationRefused(
+            f"found a loss that is not finite in epoch {len(self.done) + 1} ({losses}), expected numbers: the training "
+            "diverged; choose a smaller rate or strength (nothing was changed)"
+        )
 
     def _cross_entropy(self, rows: NDArray[np.int64]) -> Tensor:
         latents = self.material.real(rows)
@@ -194,8 +196,8 @@ class Training:
         features = features * kept.to(self.device) / (1.0 - self.plan.dropout)
         return F.cross_entropy(self.head(features), self._labels(rows), label_smoothing=self.plan.label_smoothing)
 
-    def _balanced(self, batches: int) -> Iterator[NDArray[np.int64]]:
-        """So many batches of examples, in which every class comes as often as any other.
+    def _balanced(self, batches: int, size: int) -> Iterator[NDArray[np.int64]]:
+        """So many batches of `size` examples, in which every class comes as often as any other.
 
         Round by round each class gives its next example, the classes in random order; a class whose examples are all
         shown begins anew, in another order.
@@ -205,12 +207,12 @@ class Training:
         classes = np.unique(rows)
         waiting: list[int] = []
         for _ in range(batches):
-            while len(waiting) < self.plan.batch:
+            while len(waiting) < size:
                 for k in self._rng.permutation(classes):
                     queues[k] = queues[k] or self._rng.permutation(self._fit[rows == k]).tolist()
                     waiting.append(queues[k].pop())
-            yield np.array(waiting[: self.plan.batch], np.int64)
-            del waiting[: self.plan.batch]
+            yield np.array(waiting[:size], np.int64)
+            del waiting[:size]
 
     # The schedule
 
@@ -252,7 +254,7 @@ class Training:
 
     def sample_loss(self, examples: int) -> Tensor:
         """Cross-entropy of about so many examples, with its graph, as in a step."""
-        return self._cross_entropy(np.concatenate(list(self._balanced(max(1, examples // self.plan.batch)))))
+        return self._cross_entropy(next(self._balanced(1, examples)))
 
     @torch.no_grad()
     def features(self, material: Material, rows: NDArray[np.int64]) -> Tensor:
@@ -262,9 +264,19 @@ class Training:
 
     @torch.no_grad()
     def held_out_loss(self) -> float:
-        """Cross-entropy of the head in training on what is held out."""
+        """Cross-entropy of the head in training on what is held out, mean over classes.
+
+        Raises:
+            ConsolidationRefused: it is not finite.
+        """
         rows = np.flatnonzero(self.held)
-        return float(F.cross_entropy(self.head(self.features(self.material, rows)), self._labels(rows)))
+        scores = self.head(self.features(self.material, rows))
+        losses = F.cross_entropy(scores, self._labels(rows), reduction="none").cpu().numpy()
+        classes = self.material.rows[rows]
+        loss = float(np.mean([losses[classes == k].mean() for k in np.unique(classes)]))
+        if not math.isfinite(loss):
+            raise self._diverged(f"held-out cross-entropy {loss:g}")
+        return loss
 
     def _labels(self, rows: NDArray[np.int64]) -> Tensor:
         return torch.from_numpy(self.material.rows[rows]).to(self.device)
@@ -312,9 +324,9 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def new_head(dimension: int, classes: int) -> nn.Linear:
+def new_head(dimension: int, classes: int, bias: bool = True) -> nn.Linear:
     """Features (N, D) → scores (N, K), all zero."""
-    head = nn.Linear(dimension, classes)
+    head = nn.Linear(dimension, classes, bias)
     for param in head.parameters():
         nn.init.zeros_(param)
     return head
