@@ -151,7 +151,8 @@ def main() -> None:
         rate = embedding_rate(home, number)
         with Home.at(home).learner() as learner:
             before = answering(learner, None, NORMAL_S)
-            during = answering(learner, Swap(learner, number), 0.0)
+            files = {path.name: path.read_bytes() for path in (home / "releases" / f"{number:04d}").iterdir()}
+            during = answering(learner, Swap(learner, number, files), 0.0)
             after = answering(learner, None, NORMAL_S)
     assert during.switched is not None  # noqa: S101  # the loop ends with it
     normal = np.concatenate([before.ages, after.ages])  # whatever else runs here changes meanwhile

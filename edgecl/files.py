@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,7 +34,7 @@ def write_durably(path: Path, data: bytes) -> None:
     Raises:
         StoreUnwritable: the disk refused; `path` is as it was.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+    draft = _draft_of(path)
     try:
         _write_and_sync(draft, data)
         draft.replace(path)
@@ -44,30 +45,46 @@ def write_durably(path: Path, data: bytes) -> None:
         raise unwritable(path, error) from error
 
 
-def folder_durably(folder: Path, files: Mapping[str, bytes]) -> None:
+def folder_durably(folder: Path, files: Mapping[str, bytes], exchange: bool = False) -> None:
     """Make `folder`, which must not exist or be empty, with `files` by name: there whole, or not there at all.
 
     What an attempt that was cut off has left behind is removed; two processes must not make the same folder at once.
 
+    Args:
+        folder: to make.
+        files: name → content.
+        exchange: for one that is there, once the new one is whole. A power cut amid that may leave neither.
+
     Raises:
         StoreUnwritable: the disk refused; `folder` is as it was.
     """
-    draft = folder.with_name(f".{folder.name}.draft")
+    draft, old = folder.with_name(f".{folder.name}.draft"), folder.with_name(f".{folder.name}.old.draft")
     try:
-        shutil.rmtree(draft, ignore_errors=True)
+        for left in (draft, old):
+            shutil.rmtree(left, ignore_errors=True)
         draft.mkdir(mode=0o700)
         for name, data in files.items():
             _write_and_sync(draft / name, data)
         sync_folder(draft)
+        if exchange and folder.exists():
+            folder.replace(old)
         draft.replace(folder)
         sync_folder(folder.parent)
     except OSError as error:
+        if old.exists() and not folder.exists():
+            old.replace(folder)
         shutil.rmtree(draft, ignore_errors=True)
         raise unwritable(folder, error) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _draft_of(path: Path) -> Path:
+    """By a name that nobody can have prepared, in a folder in which others may write."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
 
 
 def _write_and_sync(path: Path, data: bytes) -> None:
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(data)
         file.flush()
@@ -89,9 +106,8 @@ def prepare_link(link: Path, target: str) -> Path:
     Raises:
         StoreUnwritable: the disk refused.
     """
-    draft = link.with_name(f".{link.name}.{os.getpid()}.draft")
+    draft = _draft_of(link)
     try:
-        draft.unlink(missing_ok=True)
         draft.symlink_to(target)
     except OSError as error:
         raise _dropped(draft, link, error) from error

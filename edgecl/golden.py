@@ -17,6 +17,8 @@ from edgecl.manifest import FileEntry, Files, Precision, place, read_verified
 
 MAX_ABS = 1e-4  # fp32: the order of sums differs from processor to processor
 PIXELS_MAX = 1  # grey levels: an exact half may be rounded to either side
+UNFOLDED_BYTES_MAX = 2**27  # of all golden arrays: 32 pictures in either precision take a fifth of it
+LENGTH = 1e-3  # by which an embedding's may be off from 1
 COSINE = 0.999  # int8: so does rounding, and one code more or less is carried on
 
 
@@ -73,6 +75,11 @@ def check_golden(backbone: Backbone, folder: Files) -> GoldenResult:
         cosine_min=float(cosines.min()),
         latents_equal=float((codes == latents).mean()),
     )
+    longest = float(np.abs(np.linalg.norm(found, axis=1) - 1.0).max())
+    if not longest <= LENGTH:
+        raise _differs(
+            f"found embeddings whose length is {longest:.2g} off", "a length of 1", backbone.precision, folder
+        )
     if backbone.precision == "fp32" and not result.max_abs <= MAX_ABS:
         raise _differs(f"found embeddings up to {result.max_abs:.2g} away", f"at most {MAX_ABS:g}", "fp32", folder)
     if not result.cosine_min >= COSINE:
@@ -130,6 +137,9 @@ def arrays(folder: Files, entry: FileEntry) -> dict[str, NDArray[Any]]:
     data = read_verified(folder, entry)
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            unfolded = sum(member.file_size for member in file.zip.infolist())
+            if unfolded > UNFOLDED_BYTES_MAX:
+                raise ValueError(f"{unfolded} bytes, expected at most {UNFOLDED_BYTES_MAX}")
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, BadZipFile, zlib.error, MemoryError) as error:
         raise BackboneDamaged(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,6 +47,22 @@ def test_the_bar_for_the_mean_can_be_set():
     assert "expected a rise of at least 2.5" in decide(one, GRAPHS, TIMES, Bar(gain_min=0.025)).reason
 
 
+@pytest.mark.parametrize("right", range(200))
+def test_a_mean_that_rises_by_just_what_is_asked_for_is_accepted_whatever_the_rounding(right):
+    assert decide(judged([right] * 2, [right + 1] * 2, 200), GRAPHS, TIMES, Bar(gain_min=0.005)).accepted
+
+
+def test_no_prior_takes_the_measured_fall_as_it_is():
+    one = replace(judged([70, 80, 90], [90, 95, 86]), unchanged_views=0)
+    assert "believed to be 4.0 points" in decide(one, GRAPHS, TIMES, Bar()).reason
+
+
+def test_what_is_accepted_names_the_class_that_fell_most():
+    verdict = decide(judged([4, 5, 1], [2, 5, 5], views=5), GRAPHS, TIMES, Bar())
+    assert verdict.accepted
+    assert "most: class 'class 0' fell from 80 % to 40 % of its 5 held-out views" in verdict.reason
+
+
 def test_a_class_that_fell_is_named():
     verdict = decide(judged([70, 80, 90, 60], [90, 95, 60, 90]), GRAPHS, TIMES, Bar())
     assert not verdict.accepted
@@ -55,7 +72,16 @@ def test_a_class_that_fell_is_named():
 
 @pytest.mark.parametrize(
     ("views", "lost", "accepted"),
-    [(5, 2, True), (5, 3, False), (20, 2, True), (20, 4, False), (100, 5, True), (100, 6, False), (1000, 40, False)],
+    [
+        (5, 2, True),
+        (5, 3, False),
+        (20, 2, True),
+        (20, 3, True),
+        (20, 4, False),
+        (100, 5, True),
+        (100, 6, False),
+        (1000, 40, False),
+    ],
 )
 def test_the_fewer_views_a_class_has_the_more_of_them_have_to_be_lost_to_refuse(views, lost, accepted):
     rising = [views // 2] * 9, [views] * 9

@@ -25,6 +25,7 @@ from commands import run, run_process, save_pictures  # noqa: E402
 from edgecl import remote  # noqa: E402
 from edgecl.backbone import Backbone  # noqa: E402
 from edgecl.config import BackboneSettings  # noqa: E402
+from edgecl.errors import ConsolidationRefused  # noqa: E402
 from edgecl.files import exclusive  # noqa: E402
 from edgecl.golden import check_golden  # noqa: E402
 from edgecl.home import Home  # noqa: E402
@@ -239,9 +240,8 @@ def test_going_on_after_another_lesson_is_refused(home, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         consolidate(Home.at(home), order, lambda text: None, cut_off)
     run("undo", "--home", home)
-    result = run("consolidate", "--recipe", "ewc", "--resume", "--home", home, *QUICK)
-    assert result.status == 1
-    assert "another memory" in result.err
+    with pytest.raises(ConsolidationRefused, match="another memory"):
+        consolidate(Home.at(home), Order(order.recipe, order.plan, resume="yes"), lambda text: None)
 
 
 @pytest.mark.parametrize(("recipe", "limit"), [("naive", 1000), ("frozen", 5_000_000)])
@@ -432,7 +432,7 @@ def test_a_memory_of_one_class_is_refused(home):
 def test_a_memory_of_one_example_a_class_is_refused(workstation, tmp_path):
     for thing in THINGS:
         run("teach", thing, save_pictures(tmp_path / thing, thing, 1), "--home", workstation)
-    assert "one example of each of 3 classes" in refused(workstation)
+    assert "found nothing to hold out of 3 examples of 3 classes" in refused(workstation)
 
 
 def test_an_empty_memory_is_refused(workstation, backup):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import stat
 import subprocess
@@ -193,10 +194,23 @@ def test_a_link_is_changed_in_one_step(tmp_path):
     assert names_in(tmp_path) == ["current", "one", "two"]
 
 
-def test_the_draft_of_an_interrupted_link_is_no_obstacle(tmp_path):
-    (tmp_path / f".current.{os.getpid()}.draft").symlink_to("old")
-    link_durably(tmp_path / "current", "new")
-    assert names_in(tmp_path) == ["current"]
+def test_a_draft_that_someone_else_has_prepared_is_never_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "guessed")
+    (tmp_path / "precious").write_bytes(b"precious")
+    (tmp_path / ".out.guessed.draft").symlink_to("precious")
+    (tmp_path / ".open.guessed.draft").touch(mode=0o666)
+    for name in ("out", "open"):
+        with pytest.raises(StoreUnwritable):
+            write_durably(tmp_path / name, b"secret")
+        assert not (tmp_path / name).exists()
+    assert (tmp_path / "precious").read_bytes() == b"precious"
+
+
+def test_a_folder_is_exchanged_for_another_where_that_is_asked_for(tmp_path):
+    folder_durably(tmp_path / "out", {"a": b"1"})
+    folder_durably(tmp_path / "out", {"b": b"2"}, exchange=True)
+    assert names_in(tmp_path / "out") == ["b"]
+    assert names_in(tmp_path) == ["out"]
 
 
 def test_a_link_in_the_place_of_a_folder_is_refused_and_leaves_it(tmp_path):

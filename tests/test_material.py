@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch")
 
 from edgecl.errors import BackboneMismatch, ConsolidationRefused  # noqa: E402
 from edgecl.types import Example, Latent  # noqa: E402
-from edgecl.workstation.material import Material, held_out  # noqa: E402
+from edgecl.workstation.material import NO_EXPOSURE, Material, held_out  # noqa: E402
 
 SHAPE = (6, 3, 3)
 
@@ -78,6 +78,34 @@ def test_what_was_held_out_stays_so_whatever_is_taught_later():
         assert held[before].all()
         assert not (held & ~before & (whole.lessons < newest)).any()
         before = held
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_was_trained_on_never_judges_also_where_the_memory_was_thinned(seed):
+    whole = material({0: [1] * 40, 1: [2] * 40 + [3] * 9 + [5] * 8 + [6] * 7 + [7] * 9}, seed, groups=5)
+    rng, left, exposure = np.random.default_rng(seed), np.ones(len(whole), bool), NO_EXPOSURE
+    trained, judged = np.zeros(len(whole), bool), np.zeros(len(whole), bool)
+    for _ in range(4):
+        held = np.zeros(len(whole), bool)
+        held[left] = held_out(whole.select(left), exposure)
+        assert not (held & trained).any()
+        assert not (judged & left & ~held).any()
+        assert held.any()
+        exposure = exposure.after(whole.select(left), held[left])
+        trained |= left & ~held
+        judged |= held
+        left &= rng.random(len(whole)) < 0.75
+
+
+def test_a_class_of_which_only_held_out_views_are_left_gives_the_older_half_to_be_trained_on():
+    whole = material({0: [1] * 12, 1: [2] * 12}, groups=3)
+    first = held_out(whole)
+    left = first | (whole.class_ids == 1)
+    held = held_out(whole.select(left), NO_EXPOSURE.after(whole, first))
+    of_class = held[whole.select(left).class_ids == 0]
+    older = (len(of_class) + 1) // 2
+    assert of_class.tolist() == [False] * older + [True] * (len(of_class) - older)
+    assert of_class.any()
 
 
 @pytest.mark.parametrize("seed", range(5))

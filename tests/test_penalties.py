@@ -436,6 +436,7 @@ def test_the_page_about_penalties_runs_as_it_stands_there(capsys):
     printed = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert [line[0] for line in printed] == ["tail.0", "tail.1", "head"]
     assert printed[-1][2] == "0.0"
+    assert all(float(of_tail[2]) > 0.0 for of_tail in printed[:-1])
 
 
 def test_what_is_not_trained_cannot_be_guarded():

@@ -7,6 +7,8 @@ import json
 import os
 import shutil
 import stat
+import struct
+import tracemalloc
 import zipfile
 from dataclasses import replace
 
@@ -15,6 +17,7 @@ import pytest
 import tiny
 from onnx import ModelProto, StringStringEntryProto, TensorProto, helper
 
+from edgecl import golden
 from edgecl.errors import ReleaseError, ReleaseRefused
 from edgecl.files import sha256
 from edgecl.home import Home
@@ -262,7 +265,7 @@ def test_with_a_number_that_ran_here_or_a_lower_one(place, number):
     home = place / "device"
     with Home.at(home).learner() as learner:
         receive(home, open_source(place / "release"), tiny.SETTINGS)
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(home, 2))
     rewrite(place, lambda values: values.update(number=number, parent=None))
     assert_refused(place, place / "release", f"found release {number}, expected a number above 2")
 
@@ -271,7 +274,7 @@ def test_after_a_rollback_its_number_still_counts_as_used(place):
     home = place / "device"
     with Home.at(home).learner() as learner:
         receive(home, open_source(place / "release"), tiny.SETTINGS)
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(home, 2))
     transitions.roll_back(home, "to see")
     assert_refused(place, place / "release", "expected a number above 2")
 
@@ -448,6 +451,39 @@ def test_with_golden_answers_that_are_not_finite(place):
     assert_refused(place, place / "release", "do not answer")
 
 
+def test_with_golden_answers_that_unfold_to_more_than_any_have(place, monkeypatch):
+    monkeypatch.setattr(golden, "UNFOLDED_BYTES_MAX", 10**5)
+    answers = {f"{precision}.embeddings": np.zeros((6, 16), np.float32) for precision in tiny.PRECISIONS}
+    with_tail(place, answers=answers | {"more": np.zeros(10**6, np.uint8)})
+    assert_refused(place, place / "release", "bytes, expected at most 100000")
+
+
+def test_with_a_tail_whose_embeddings_are_not_of_length_one(place):
+    with_tail(place, factor=1000.0)
+    assert_refused(place, place / "release", "embeddings whose length is .* off, expected a length of 1")
+
+
+def test_with_a_time_that_no_calendar_has(place):
+    rewrite(place, lambda values: values.update(created_at=1e300))
+    assert_refused(place, place / "release", "created_at")
+
+
+def test_under_another_number_than_its_own(place):
+    home = place / "device"
+    shutil.copytree(place / "release", home / "releases" / "0004")
+    source = open_source(home / "releases" / "0004")
+    with pytest.raises(ReleaseRefused, match=r"found release 2 in .* expected it in the folder of its number"):
+        receive(home, source, tiny.SETTINGS)
+
+
+def test_a_file_among_the_homes_releases_is_no_release_of_the_home(place):
+    path = place / "device" / "releases" / "here.edgecl"
+    packed_release(place).rename(path)
+    receive(place / "device", open_source(path), tiny.SETTINGS)
+    assert (place / "device" / "releases" / "0002" / "release.sig").is_file()
+    assert slots.read_journal(place / "device").entry(2).reason == "received, signed by the owner"
+
+
 def test_with_a_tail_that_is_no_graph(place):
     put_tail(place, b"no graph at all")
     assert_refused(place, place / "release", "could not load the graph")
@@ -552,6 +588,53 @@ def spoiled_directory(path, name, offset, data):
     content[start + offset : start + offset + len(data)] = data
     path.write_bytes(content)
     return path
+
+
+def listed(name=b"", comment=0, extra=b"", offset=0, size=0):
+    """One entry of a ZIP's list of members, byte by byte, as no library would write it."""
+    fixed = (b"PK\1\2", 20, 3, 20, 0, 0, 0, 0, 0, 0, size, size, len(name), len(extra), comment, 0, 0, 0o100600 << 16)
+    return struct.pack("<4s4B4HL2L5H2L", *fixed, offset) + name + extra
+
+
+def ended(members, length, offset, comment=0):
+    """A ZIP's last record."""
+    return struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, members, members, length, offset, comment)
+
+
+def test_a_longer_list_of_members_hidden_behind_a_short_one(place):
+    hidden = listed() * 5000
+    last = listed(b"a", comment=76)  # its comment is the 64-bit list's end, and where that is
+    lists = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 5001, 5001, len(hidden) + len(last), 0)
+    where = struct.pack("<4sLQL", b"PK\6\7", 0, 0, 1)
+    short = last + lists + where
+    (place / "x.edgecl").write_bytes(hidden + short + ended(1, len(short), len(hidden)))
+    assert_refused(place, place / "x.edgecl", "found 64-bit fields")
+
+
+def test_a_member_that_says_it_lies_beyond_all_numbers(place):
+    name = b"release.json"
+    head = struct.pack("<4s2B4HL2L2H", b"PK\3\4", 20, 0, 0, 0, 0, 0, 0, 10, 10, len(name), 0) + name + b"x" * 10
+    entry = listed(name, extra=struct.pack("<HHQ", 1, 8, 2**64 - 1), offset=0xFFFFFFFF, size=10)
+    (place / "x.edgecl").write_bytes(head + entry + ended(1, len(entry), len(head)))
+    assert_refused(place, place / "x.edgecl", "fields of an unknown kind|not a whole ZIP")
+
+
+def test_a_file_with_a_comment(place):
+    path = packed_release(place)
+    path.write_bytes(path.read_bytes()[:-2] + struct.pack("<H", 22) + ended(1, 0, 0))
+    assert_refused(place, path, "found 1 members|does not fit|no ZIP")
+
+
+def test_a_large_file_is_refused_by_its_end_before_it_is_read(place, monkeypatch):
+    with (place / "x.edgecl").open("wb") as file:
+        file.truncate(BUNDLE_BYTES_MAX)  # takes no room on the disk
+    monkeypatch.setattr(zipfile, "ZipFile", None)
+    tracemalloc.start()
+    try:
+        assert_refused(place, place / "x.edgecl", "no ZIP")
+        assert tracemalloc.get_traced_memory()[1] < 10**7
+    finally:
+        tracemalloc.stop()
 
 
 def test_an_encrypted_member(place):

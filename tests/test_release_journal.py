@@ -30,7 +30,7 @@ def test_a_switch_puts_the_candidate_on_trial_and_remembers_what_ran():
 
 
 def test_a_rollback_goes_back_to_what_ran_and_keeps_the_highest_number():
-    journal = with_trial().rolled_back(8.0, "it was worse")
+    journal = with_trial().rolled_back(8.0, "it was worse", 1)
     assert (journal.active, journal.highest, states(journal)) == (1, 2, {1: "good", 2: "rolled-back"})
     assert (journal.entry(2).reason, journal.trial) == ("it was worse", None)
 
@@ -41,22 +41,29 @@ def test_a_good_release_is_in_trial_no_more():
 
 
 def test_a_good_release_can_be_rolled_back_too():
-    assert with_trial().good(9.0, "").rolled_back(10.0, "asked for").active == 1
+    assert with_trial().good(9.0, "").rolled_back(10.0, "asked for", 1).active == 1
 
 
 def test_there_is_nothing_before_the_first_release():
-    with pytest.raises(ReleaseError, match="no release before 1"):
-        FIRST.rolled_back(8.0, "")
+    with pytest.raises(ReleaseError, match="no whole release before 1"):
+        FIRST.rolled_back(8.0, "", None)
 
 
 def test_after_a_rollback_the_next_release_is_rolled_back_to_what_ran_then():
-    journal = with_trial().rolled_back(8.0, "").with_candidate(3, 9.0, "").switched(3, 10.0, "", Trial())
-    assert journal.rolled_back(11.0, "").active == 1
+    journal = with_trial().rolled_back(8.0, "", 1).with_candidate(3, 9.0, "").switched(3, 10.0, "", Trial())
+    assert journal.rolled_back(11.0, "", 1).active == 1
 
 
-def test_a_release_that_another_one_follows_while_in_trial_counts_as_good():
+def test_a_release_that_another_one_follows_while_in_trial_has_not_proved_itself():
     journal = with_trial().with_candidate(3, 9.0, "").switched(3, 10.0, "", Trial())
-    assert states(journal) == {1: "good", 2: "good", 3: "trial"}
+    assert states(journal) == {1: "good", 2: "rolled-back", 3: "trial"}
+    assert journal.before_active() == [1]
+    assert journal.rolled_back(11.0, "", 1).active == 1
+
+
+def test_only_what_ran_before_can_be_gone_back_to():
+    with pytest.raises(ReleaseError, match="no whole release before 2"):
+        with_trial().with_candidate(3, 9.0, "").rolled_back(10.0, "", 3)
 
 
 def test_an_unknown_release_is_named_with_those_there_are():
@@ -67,7 +74,7 @@ def test_an_unknown_release_is_named_with_those_there_are():
 def test_kept_are_the_active_one_the_one_before_open_candidates_and_a_few_more():
     journal = FIRST
     for number in range(2, 9):
-        journal = journal.with_candidate(number, 6.0, "").switched(number, 7.0, "", Trial())
+        journal = journal.with_candidate(number, 6.0, "").switched(number, 7.0, "", Trial()).good(7.5, "")
     journal = journal.with_candidate(9, 8.0, "")
     assert journal.retired(keep=2) == {1, 2, 3, 4}
     assert journal.retired(keep=0) == {1, 2, 3, 4, 5, 6}

@@ -139,6 +139,19 @@ def test_a_damaged_list_is_refused_and_trusts_nobody(tmp_path, data):
         trusted_keys(tmp_path)
 
 
+def test_what_its_owner_noted_in_the_list_stays_when_a_key_is_added(tmp_path, key):
+    second = generate(tmp_path / "second.pem", "the next owner")
+    (tmp_path / "trusted_keys").write_text(f"# since May\n{key.line}")
+    trust(tmp_path, second)
+    assert (tmp_path / "trusted_keys").read_text() == f"# since May\n{key.line}\n{second.line}\n"
+
+
+@pytest.mark.parametrize("end", ["\x0c", "\x0b", "\x1c", "\u2028", "\r"])
+def test_a_remark_ends_with_its_line_and_nothing_else(tmp_path, key, end):
+    (tmp_path / "trusted_keys").write_text(f"#{end}{key.line}\n", newline="")
+    assert trusted_keys(tmp_path) == []
+
+
 @pytest.mark.parametrize("place", range(0, 64, 9))
 def test_a_signature_with_one_bit_changed_is_wrong(tmp_path, key, place):
     record = json.loads(sign(b"x", tmp_path / "keys" / "release.pem"))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -40,8 +42,14 @@ def states(home):
     return {entry.number: entry.state for entry in slots.read_journal(home).releases}
 
 
+def become_good(home):
+    with slots.changing(home) as journal:
+        slots.write_journal(home, journal.good(time.time(), "proved itself"))
+
+
 def switch(home, number=2):
-    return transitions.switch(home, number, "switched to", Trial())
+    manifest = tiny.files_of(home, number).get("manifest.json", b"")
+    return transitions.switch(home, number, manifest, "switched to", Trial())
 
 
 def refusals(home, work):
@@ -126,12 +134,111 @@ def test_a_rollback_of_a_release_that_is_active_no_more_does_nothing(home):
     assert slots.read_journal(home).entry(2).reason == "once"
 
 
-def test_a_rollback_to_a_release_that_is_gone_is_refused(home):
+def gone(folder):
+    shutil.rmtree(folder)
+
+
+def cut_off(folder):
+    with (folder / "tail.int8.onnx").open("r+b") as file:
+        file.truncate(100)
+
+
+def without_tail(folder):
+    (folder / "tail.int8.onnx").unlink()
+
+
+@pytest.mark.parametrize("spoil", [gone, cut_off, without_tail])
+def test_a_rollback_to_a_release_that_is_not_whole_is_refused(home, spoil):
     switch(home)
-    shutil.rmtree(home / "releases" / "0001")
-    with pytest.raises(ReleaseError, match="release before"):
+    spoil(home / "releases" / "0001")
+    with pytest.raises(ReleaseError, match="no whole release before 2"):
         transitions.roll_back(home, "")
     assert slots.current(home).name == "0002"
+    assert states(home)[2] == "trial"
+
+
+def test_it_goes_on_to_an_earlier_one_that_is_whole(home):
+    switch(home)
+    become_good(home)
+    tiny.candidate(home, change=0.2)
+    switch(home, 3)
+    cut_off(home / "releases" / "0002")
+    transitions.roll_back(home, "it was worse")
+    assert states(home) == {1: "good", 2: "good", 3: "rolled-back"}
+    assert slots.current(home).name == "0001"
+
+
+def test_a_candidate_that_was_changed_after_it_was_verified_is_not_switched_to(home):
+    verified = tiny.files_of(home, 2)["manifest.json"]
+    evil = Path(shutil.copytree(home, home.with_name("evil"), symlinks=True))
+    shutil.rmtree(evil / "releases" / "0002")
+    tiny.candidate(evil, change=0.5)
+    shutil.rmtree(home / "releases" / "0002")
+    shutil.copytree(evil / "releases" / "0002", home / "releases" / "0002")
+    with pytest.raises(ReleaseError, match="changed since it was verified"):
+        transitions.switch(home, 2, verified, "", Trial())
+    cut_off(evil / "releases" / "0002")
+    with pytest.raises(ReleaseError, match="changed since it was verified"):
+        switch(evil)
+    assert states(home)[2] == states(evil)[2] == "candidate"
+
+
+def test_another_release_of_a_candidates_number_is_refused_and_the_same_one_completes_it(home):
+    files = tiny.files_of(home, 2)
+    before = tiny.tree(home)
+    with pytest.raises(ReleaseError, match="found another release 2 in this home"):
+        transitions.put_candidate(home, 2, files | {"release.json": files["release.json"] + b" "}, "")
+    less = {name: data for name, data in files.items() if name != "training.safetensors"}
+    transitions.put_candidate(home, 2, less, "the same again, for devices")
+    assert tiny.tree(home) == before
+    (home / "releases" / "0002" / "training.safetensors").unlink()
+    transitions.put_candidate(home, 2, files, "the same again, whole")
+    assert tiny.files_of(home, 2) == files
+
+
+def test_a_disk_that_refuses_a_release_leaves_the_one_that_is_there(home, monkeypatch):
+    files = tiny.files_of(home, 2)
+    (home / "releases" / "0002" / "tail.int8.onnx").unlink()  # so that it is written anew
+    before = tiny.tree(home)
+
+    def refuse(*given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", refuse)
+        with pytest.raises(StoreUnwritable):
+            transitions.put_candidate(home, 2, files, "")
+    assert tiny.tree(home) == before
+
+
+@pytest.mark.parametrize("bundled", [False, True])
+@pytest.mark.parametrize("lost", ["the link", "a file of it", "the link and the journal"])
+def test_what_lies_in_a_home_is_never_deleted_by_whoever_reads_it(home, monkeypatch, bundled, lost):
+    switch(home)
+    if bundled:
+        monkeypatch.setattr(slots, "BUNDLED", tiny.backbone_folder(home.with_name("bundled")))
+    if lost == "a file of it":
+        (home / "current" / "manifest.json").unlink()
+    else:
+        (home / "current").unlink()
+    if lost == "the link and the journal":
+        (home / "releases" / "journal.json").unlink()
+    before = tiny.tree(home)
+    if lost == "the link":
+        assert slots.current(home).name == "0002", "the journal says so"
+    else:
+        with pytest.raises(BackboneMissing, match="though releases lie in"):
+            slots.current(home)
+    assert tiny.tree(home) == before
+
+
+def test_numbers_end_before_folders_would_have_five_digits(home):
+    (home / "releases" / "0002").rename(home / "releases" / "9999")
+    with slots.changing(home) as journal, pytest.raises(ReleaseError, match="at most 9999"):
+        transitions.next_number(home, journal)
+    with pytest.raises(ReleaseError, match="start a new home"):
+        slots.install_first(home, tiny.backbone_folder(home.with_name("other")))
+    assert not (home / "releases" / "10000").exists()
 
 
 def cut_off_before_the_link(home):
@@ -163,9 +270,15 @@ def test_a_lost_link_is_made_again_from_the_journal(home):
 
 
 def test_a_folder_that_no_journal_knows_is_a_candidate_if_it_is_a_release(home):
-    shutil.copytree(home / "releases" / "0002", home / "releases" / "0005")
+    (home / "releases" / "0002").rename(home / "elsewhere")
     with slots.changing(home) as journal:
-        assert journal.entry(5).state == "candidate"
+        assert journal.numbers == {1}
+    shutil.copytree(home / "elsewhere", home / "releases" / "0005")
+    shutil.copytree(home / "elsewhere", home / "releases" / "20261128")
+    (home / "elsewhere").rename(home / "releases" / "0002")
+    with slots.changing(home) as journal:
+        assert journal.numbers == {1, 2}, "not what lies under another number than its own"
+        assert journal.entry(2).state == "candidate"
 
 
 def test_where_journal_and_link_agree_nothing_is_written(home):
@@ -190,8 +303,10 @@ def test_what_ran_last_stays_however_many_are_to_be_kept(home):
 def test_older_releases_go_and_tell_which_tails_nobody_has_any_more(home):
     first = tiny.active_tail(home)
     switch(home)
+    become_good(home)
     tiny.candidate(home, change=0.2)
     switch(home, 3)
+    become_good(home)
     tiny.candidate(home, change=0.3)
     switch(home, 4)
     assert first in transitions.retire(home, keep=0)
@@ -279,16 +394,17 @@ from edgecl.home import Home
 from edgecl.releases.installing import install
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 home = Path({str(home)!r})
+files = {{path.name: path.read_bytes() for path in (home / "releases" / "0002").iterdir()}}
 with Home.at(home).learner() as learner:
     free, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (5000, most))
     try:
-        install(learner, 2)
+        install(learner, 2, files)
         print("installed")
     except StoreUnwritable:
         print("refused", Path(home / "current").resolve().name)
     resource.setrlimit(resource.RLIMIT_FSIZE, (free, most))
-    install(learner, 2)
+    install(learner, 2, files)
     print(Path(home / "current").resolve().name)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -297,4 +413,4 @@ with Home.at(home).learner() as learner:
 
 def test_installing_works_through_the_learner(home):
     with Home.at(home).learner() as learner:
-        assert install(learner, 2).number == 2
+        assert install(learner, 2, tiny.files_of(learner.store.home, 2)).number == 2

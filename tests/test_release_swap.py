@@ -73,7 +73,7 @@ def assert_one_release_answers(learner):
 
 def test_a_swap_ends_with_the_new_release_whole_in_one_learner(home, learner):
     old = learner.backbone.tail_digest
-    switched = until_ready(Swap(learner, 2)).switch()
+    switched = until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     assert (switched.number, switched.previous, switched.embedded) == (2, 1, 24)
     assert learner.backbone.tail_digest == tiny.active_tail(home) != old
     assert_one_release_answers(learner)
@@ -81,7 +81,7 @@ def test_a_swap_ends_with_the_new_release_whole_in_one_learner(home, learner):
 
 def test_until_the_switch_the_old_release_answers(home, learner):
     old = learner.backbone.tail_digest
-    swap = Swap(learner, 2)
+    swap = Swap(learner, 2, tiny.files_of(learner.store.home, 2))
     while not swap.step():
         assert learner.predict(frame()).top
         assert learner.recogniser.head.tail == old
@@ -90,7 +90,7 @@ def test_until_the_switch_the_old_release_answers(home, learner):
 
 
 def test_after_the_switch_a_start_has_nothing_to_learn(home, learner):
-    until_ready(Swap(learner, 2)).switch()
+    until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     before = learner.predict(frame())
     with Store(home, writable=False) as store:
         tail = learner.backbone.tail_digest
@@ -103,14 +103,14 @@ def test_after_the_switch_a_start_has_nothing_to_learn(home, learner):
 
 
 def test_what_the_swap_learned_is_what_a_rebuild_gives(learner):
-    until_ready(Swap(learner, 2)).switch()
+    until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     before = learner.recogniser.head.weight
     learner.rebuild()
     np.testing.assert_allclose(learner.recogniser.head.weight, before, atol=1e-3)
 
 
 def test_a_lesson_taught_meanwhile_is_known_after_the_switch(learner):
-    swap = Swap(learner, 2)
+    swap = Swap(learner, 2, tiny.files_of(learner.store.home, 2))
     swap.step()
     tiny.teach(learner.store, learner.backbone, "knife")
     learner._memory_changed()
@@ -121,7 +121,7 @@ def test_a_lesson_taught_meanwhile_is_known_after_the_switch(learner):
 
 
 def test_a_lesson_taught_when_all_was_ready_puts_off_the_switch(learner):
-    swap = until_ready(Swap(learner, 2))
+    swap = until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2)))
     tiny.teach(learner.store, learner.backbone, "knife")
     learner._memory_changed()
     learner.relearn()
@@ -137,7 +137,7 @@ def test_a_lesson_that_began_before_the_switch_can_be_taught_after_it(learner):
         shown = frame(number)
         burst.add(Frame(shown.image, shown.taken_at, shown.monotonic, f"still #{number}", number))
     assert burst.candidates
-    until_ready(Swap(learner, 2)).switch()
+    until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     sight = learner.backbone.see(frame(99).image)
     burst.add(Frame(frame(99).image, time.time(), time.monotonic(), "still #99", 99), sight)
     learner.teach("noise", burst, "camera")
@@ -146,26 +146,26 @@ def test_a_lesson_that_began_before_the_switch_can_be_taught_after_it(learner):
 
 
 def test_a_swap_can_be_left_off_and_begun_again(home, learner):
-    swap = Swap(learner, 2)
+    swap = Swap(learner, 2, tiny.files_of(learner.store.home, 2))
     swap.step()
     swap.cancel()
     swap.cancel()
     with pytest.raises(ReleaseError, match="cancelled"):
         swap.step()
     assert slots.current(home).name == "0001"
-    assert until_ready(Swap(learner, 2)).switch().number == 2
+    assert until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch().number == 2
 
 
 def test_a_swap_leaves_no_thread_behind(learner):
     before = threading.active_count()
-    Swap(learner, 2).cancel()
-    until_ready(Swap(learner, 2)).switch()
+    Swap(learner, 2, tiny.files_of(learner.store.home, 2)).cancel()
+    until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     assert threading.active_count() == before
 
 
 def test_the_worker_has_the_lowest_priority_and_the_owner_keeps_its_own(learner):
     mine = os.getpriority(os.PRIO_PROCESS, 0)
-    swap = until_ready(Swap(learner, 2))
+    swap = until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2)))
     found = {
         os.getpriority(os.PRIO_PROCESS, thread.native_id)
         for thread in threading.enumerate()
@@ -179,7 +179,7 @@ def test_a_home_in_which_nothing_was_taught_can_swap_too(tmp_path, made):
     home = tiny.home_of(tmp_path / "home", made / "backbone")
     tiny.candidate(home)
     with Home.at(home).learner() as learner:
-        switched = install(learner, 2)
+        switched = install(learner, 2, tiny.files_of(learner.store.home, 2))
         assert (switched.embedded, switched.accuracy_after, learner.recogniser) == (0, None, None)
         tiny.teach(learner.store, learner.backbone, "cup")
         tiny.teach(learner.store, learner.backbone, "fork")
@@ -200,14 +200,14 @@ def assert_unchanged(home, learner, number=1):
 def test_a_tail_that_recognises_less_of_this_memory_is_refused(home, learner):
     document = tiny.candidate(home, blind=True)
     with pytest.raises(ReleaseRefused, match=r"33\.3 % of this device's own .* 100\.0 % with the one that runs"):
-        install(learner, document.number)
+        install(learner, document.number, tiny.files_of(learner.store.home, document.number))
     assert_unchanged(home, learner)
 
 
 def test_why_it_was_refused_stands_beside_the_candidate(home, learner):
     number = tiny.candidate(home, blind=True).number
     with pytest.raises(ReleaseRefused):
-        install(learner, number)
+        install(learner, number, tiny.files_of(learner.store.home, number))
     entry = slots.read_journal(home).entry(number)
     assert entry.state == "candidate"
     assert entry.reason.startswith("refused: found")
@@ -216,13 +216,15 @@ def test_why_it_was_refused_stands_beside_the_candidate(home, learner):
 def test_how_much_accuracy_may_be_lost_is_a_setting(home):
     document = tiny.candidate(home, blind=True)
     with Home(home, settings(accuracy_drop_max=1.0)).learner() as learner:
-        assert install(learner, document.number).accuracy_after < 0.5
+        assert (
+            install(learner, document.number, tiny.files_of(learner.store.home, document.number)).accuracy_after < 0.5
+        )
 
 
 def test_a_tail_that_is_much_slower_is_refused(home, learner):
     document = tiny.candidate(home, slow=12)
     with pytest.raises(ReleaseRefused, match=r"times as slow as the one that runs, expected at most 1\.5"):
-        install(learner, document.number)
+        install(learner, document.number, tiny.files_of(learner.store.home, document.number))
     assert_unchanged(home, learner)
 
 
@@ -230,14 +232,14 @@ def test_a_tail_whose_numbers_are_not_finite_is_refused(home, learner):
     answers = {f"{precision}.embeddings": np.zeros((6, 16), np.float32) for precision in tiny.PRECISIONS}
     document = tiny.candidate(home, factor=float("nan"), answers=answers)
     with pytest.raises(ReleaseRefused, match="not finite"):
-        install(learner, document.number)
+        install(learner, document.number, tiny.files_of(learner.store.home, document.number))
     assert_unchanged(home, learner)
 
 
 def test_a_candidate_that_was_damaged_since_it_was_verified_is_refused(home, learner):
     (home / "releases" / "0002" / "tail.int8.onnx").write_bytes(b"damaged")
     with pytest.raises(ReleaseRefused, match=r"tail\.int8\.onnx"):
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(learner.store.home, 2))
     assert_unchanged(home, learner)
 
 
@@ -249,7 +251,7 @@ def test_a_memory_of_another_trunk_is_refused_at_once(made, tmp_path):
         tiny.teach(learner.store, other, "cup")
         learner._memory_changed()
         with pytest.raises(BackboneMismatch):
-            Swap(learner, 2)
+            Swap(learner, 2, tiny.files_of(learner.store.home, 2))
 
 
 def test_a_second_process_cannot_install_beside_the_first(home, learner):
@@ -261,7 +263,7 @@ def test_what_is_no_candidate_is_refused_before_anything_is_done(home, learner):
     before = threading.active_count()
     for number, reason in ((1, "found release 1 good"), (9, "found no release 9")):
         with pytest.raises(ReleaseError, match=reason):
-            Swap(learner, number)
+            Swap(learner, number, tiny.files_of(learner.store.home, number))
     assert threading.active_count() == before
 
 
@@ -281,7 +283,7 @@ def test_a_delta_from_elsewhere_is_completed_with_what_is_here(made, tmp_path):
     trust(device, public_key(tmp_path / "owner.pem"))
     receive(device, Bundle(data, "sent"), tiny.SETTINGS)
     with Home.at(device).learner() as learner:
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(learner.store.home, 2))
         assert_one_release_answers(learner)
     assert (device / "releases" / "0002" / "trunk.int8.onnx").is_file()
 
@@ -297,7 +299,7 @@ def test_received_twice_it_is_a_candidate_once(made, tmp_path):
 
 def test_after_a_rollback_the_old_head_answers_and_knows_what_was_taught_meanwhile(home, learner):
     before = learner.predict(frame())
-    until_ready(Swap(learner, 2)).switch()
+    until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     transitions.roll_back(home, "to see")
     learner.adopt(Backbone(slots.current(home), tiny.ONE_THREAD))
     assert learner.predict(frame()).top == before.top
@@ -309,9 +311,11 @@ def test_after_a_rollback_the_old_head_answers_and_knows_what_was_taught_meanwhi
 def test_old_releases_take_their_embeddings_with_them(home):
     first = tiny.active_tail(home)
     with Home(home, settings(keep=0)).learner() as learner:
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(home, 2))
+        with slots.changing(home) as journal:
+            slots.write_journal(home, journal.good(time.time(), "proved itself"))
         tiny.candidate(home, change=0.2)
-        install(learner, 3)
+        install(learner, 3, tiny.files_of(learner.store.home, 3))
         assert len(learner.store.missing_vectors(first)) == 24
         assert learner.store.heads.get(first, "softmax") is None
         assert_one_release_answers(learner)
@@ -323,7 +327,7 @@ def test_old_releases_take_their_embeddings_with_them(home):
 
 
 def test_a_reader_embeds_in_memory_what_this_tail_has_not_seen_and_writes_nothing(home):
-    transitions.switch(home, 2, "by hand", Trial())
+    transitions.switch(home, 2, tiny.files_of(home, 2)["manifest.json"], "by hand", Trial())
     before = (home / "edgecl.db").read_bytes()
     with Home.at(home).learner(writable=False) as learner:
         assert learner.backbone.tail_digest == tiny.active_tail(home)
@@ -332,7 +336,7 @@ def test_a_reader_embeds_in_memory_what_this_tail_has_not_seen_and_writes_nothin
 
 
 def test_a_reader_embeds_only_what_is_missing(home, learner):
-    until_ready(Swap(learner, 2)).switch()
+    until_ready(Swap(learner, 2, tiny.files_of(learner.store.home, 2))).switch()
     old = Backbone(home / "releases" / "0001", tiny.ONE_THREAD)
     tiny.teach(learner.store, old, "knife")  # with the other tail
     with Store(home, writable=False) as store:

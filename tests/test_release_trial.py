@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +14,16 @@ import tiny
 from full_disk import FullDisk
 
 from edgecl.config import ReleaseSettings, Settings
-from edgecl.errors import NotFinite
+from edgecl.errors import NotFinite, StoreBusy, StoreUnwritable
+from edgecl.files import exclusive
 from edgecl.home import Home
 from edgecl.releases import slots, transitions, watch
 from edgecl.releases.installing import install
 from edgecl.releases.journal import Trial
 from edgecl.releases.latency import Latency
 from edgecl.releases.trial import HEALTHY_FRAMES, Seen, Verdict, judge, judge_start
-from edgecl.releases.watch import FRAMES_JUDGED, Watch, watching
+from edgecl.releases.watch import FRAMES_JUDGED, Watch, begin, watching
+from edgecl.unknown import mean_accuracy
 
 RULES = ReleaseSettings()
 PICTURE = tiny.pictures(1)[0]
@@ -43,7 +46,7 @@ def made(tmp_path_factory):
     home = tiny.taught(root / "home", tiny.backbone_folder(root / "backbone"))
     tiny.candidate(home, change=0.1, small=0.0)
     with Home.at(home).learner() as learner:
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(home, 2))
     return root
 
 
@@ -201,7 +204,28 @@ def test_without_a_release_to_go_back_to_such_numbers_are_an_error(home):
             found.see(tiny.BLACK)
 
 
-def test_a_class_learned_worse_than_at_the_switch_brings_back_the_release_before(home):
+def blind_in_trial(made, tmp_path):
+    """A home whose release 2 recognises next to nothing, though more is said to have been recognised at the switch."""
+    home = Path(shutil.copytree(made / "home", tmp_path / "blind", symlinks=True))
+    transitions.roll_back(home, "for another")
+    number = tiny.candidate(home, blind=True).number
+    with place(home, accuracy_drop_max=1.0).learner() as learner:
+        install(learner, number, tiny.files_of(home, number))
+    with slots.changing(home) as journal:
+        slots.write_journal(home, journal.progressed(journal.trial.model_copy(update={"accuracy": 1.0})))
+    return home, number
+
+
+def test_a_class_learned_worse_than_at_the_switch_brings_back_the_release_before(made, tmp_path):
+    home, number = blind_in_trial(made, tmp_path)
+    with place(home).learner() as learner:
+        shown(Watch(learner, Clock()), Clock(), 1)
+    journal = slots.read_journal(home)
+    assert (journal.active, journal.entry(number).state) == (1, "rolled-back")
+    assert "at the switch" in journal.entry(number).reason
+
+
+def test_what_a_memory_lost_is_not_held_against_the_release_where_the_one_before_does_no_better(home):
     clock = Clock()
     with place(home).learner() as learner:
         found = Watch(learner, clock)
@@ -214,9 +238,46 @@ def test_a_class_learned_worse_than_at_the_switch_brings_back_the_release_before
         learner._memory_changed()
         learner.relearn()
         shown(found, clock, 1)
-    journal = slots.read_journal(home)
-    assert (journal.active, journal.entry(2).state) == (1, "rolled-back")
-    assert "at the switch" in journal.entry(2).reason
+        worse = mean_accuracy(learner.recogniser.held_out, trial_of(home).class_ids)
+        assert worse < trial_of(home).accuracy - learner.settings.release.accuracy_drop_max
+    assert state(home) == "trial"
+
+
+@pytest.mark.parametrize("refusal", ["full", "busy"])
+def test_what_cannot_be_written_is_let_go_of_all_the_same_and_noted_later(home, monkeypatch, refusal):
+    error = StoreBusy("held") if refusal == "busy" else StoreUnwritable("full")
+
+    def refuse(*given, **more):
+        raise error
+
+    clock = Clock()
+    with place(home).learner() as learner:
+        bad, found = learner.backbone.tail_digest, Watch(learner, clock)
+        with monkeypatch.context() as patched:
+            patched.setattr(transitions, "roll_back", refuse)
+            found.see(tiny.BLACK)
+            assert learner.backbone.tail_digest != bad
+            for _ in range(3):  # also when it looks into the journal, which says otherwise
+                clock.now += 60.0
+                found.see(PICTURE)
+                assert learner.backbone.tail_digest != bad
+        assert state(home) == "trial"
+        clock.now += 60.0
+        found.see(PICTURE)
+    assert state(home) == "rolled-back"
+    assert "not finite" in slots.read_journal(home).entry(2).reason
+
+
+def test_answering_does_not_wait_for_a_process_that_changes_the_releases(home):
+    with place(home).learner() as learner:
+        found, clock = Watch(learner, Clock()), Clock()
+        with exclusive(home / "releases" / slots.LOCK):
+            begun = time.monotonic()
+            begin(home, ReleaseSettings())
+            shown(found, clock, 40)
+            found.close()
+            assert time.monotonic() - begun < 20.0
+    assert state(home) == "trial"
 
 
 @pytest.mark.parametrize(("ratio", "expected"), [(2.5, "rolled-back"), (1.1, "trial")])

@@ -30,6 +30,7 @@ from edgecl.releases import install_first
 from edgecl.releases.document import About, ReleaseDocument
 from edgecl.releases.making import add_candidate
 from edgecl.releases.signing import generate, trust
+from edgecl.releases.slots import release_folder
 from edgecl.runtime import open_session, run
 from edgecl.types import Example, Latent
 from edgecl.workstation.export import archive
@@ -274,6 +275,11 @@ def candidate(home: Path, key: Path | None = None, change: float = 0.05, **how: 
     """A new release in `home`, made from the active one."""
     parent = (home / "current").resolve()
     return add_candidate(home, parent, candidate_files(parent, change=change, **how), ABOUT, key)
+
+
+def files_of(home: Path, number: int) -> dict[str, bytes]:
+    """All files of a release of `home` by name; none where there is none."""
+    return {path.name: path.read_bytes() for path in release_folder(home, number).glob("*")}
 
 
 def owner_of(folder: Path, *homes: Path) -> Path:

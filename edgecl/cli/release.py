@@ -119,7 +119,9 @@ def install(
     terminal = Terminal(as_json)
     with terminal.progress("verifying") as step, place.learner() as learner:
         found = receive(place.folder, source_of(place.folder, source), place.settings, unsigned)
-        switched = bring_in(learner, found.document.number, lambda what, done, of: step(done, what, of or None))
+        switched = bring_in(
+            learner, found.document.number, found.files, lambda what, done, of: step(done, what, of or None)
+        )
     terminal.answer(of_switched(switched), _switched(switched))
 
 
@@ -276,8 +278,8 @@ def _push_home(place: Any, other: Any, number: int) -> Switched:
         raise ReleaseError(f"found release {number} without a document, expected one made by a consolidation")
     data = packed(Folder(folder), document, other.settings.backbone.precision, whole=False)
     with other.learner() as learner:
-        receive(other.folder, Bundle(data, f"release {number} of {place.folder}"), other.settings)
-        return bring_in(learner, number)
+        found = receive(other.folder, Bundle(data, f"release {number} of {place.folder}"), other.settings)
+        return bring_in(learner, number, found.files)
 
 
 def _shown(found: Listed) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -29,6 +30,17 @@ SUFFIX = ".edgecl"
 BUNDLE_BYTES_MAX = 2**29  # of the file, and of all members together
 DIRECTORY_BYTES_MAX = 65_536  # of the ZIP's list of members
 MEMBERS_MAX = FILES_MAX + 2
+END_BYTES = 22 + 20  # a ZIP's last record, and the one before it that says where 64-bit fields are
+UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    OverflowError,
+    OSError,
+    NotImplementedError,
+    EOFError,
+)
 _MADE_BY_UNIX = 3
 
 
@@ -118,11 +130,11 @@ class Bundle:
             ReleaseRefused: no ZIP, or with members that no release has.
         """
         self.title = title
-        _check_directory(data, title)
+        _check_end(data[-END_BYTES:], len(data), title)
         try:
             self._file = zipfile.ZipFile(io.BytesIO(data))
             members = self._file.infolist()
-        except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError, EOFError) as error:
+        except UNREADABLE as error:
             raise ReleaseRefused(
                 f"{title} is no release: not a whole ZIP file ({error}); get the release again"
             ) from error
@@ -149,11 +161,14 @@ class Bundle:
         try:
             with path.open("rb") as file:
                 size = os.fstat(file.fileno()).st_size
-                data = file.read(BUNDLE_BYTES_MAX) if size <= BUNDLE_BYTES_MAX else b""
+                if size > BUNDLE_BYTES_MAX:
+                    raise ReleaseRefused(f"found {path} of {size} bytes, expected at most {BUNDLE_BYTES_MAX}")
+                file.seek(max(0, size - END_BYTES))
+                _check_end(file.read(END_BYTES), size, str(path))  # before the rest is read
+                file.seek(0)
+                data = file.read(size)
         except OSError as error:
             raise ReleaseError(f"could not read {path}: {error}; check the disk and its rights") from error
-        if size > BUNDLE_BYTES_MAX:
-            raise ReleaseRefused(f"found {path} of {size} bytes, expected at most {BUNDLE_BYTES_MAX}")
         return cls(data, str(path))
 
     def read(self, name: str) -> bytes:
@@ -162,7 +177,7 @@ class Bundle:
         try:
             with self._file.open(name) as member:
                 data = member.read(size + 1)  # never more than was declared, whatever the stream would unfold to
-        except (zipfile.BadZipFile, zlib.error, ValueError, OSError, NotImplementedError, EOFError) as error:
+        except UNREADABLE as error:
             raise ReleaseRefused(f"could not read {name} in {self.title}: {error}; get the release again") from error
         return _whole(name, data, size)
 
@@ -256,13 +271,13 @@ def _whole(name: str, data: bytes, size: int) -> bytes:
     return data
 
 
-def _check_directory(data: bytes, title: str) -> None:
+def _check_end(last: bytes, size: int, title: str) -> None:
     """Hold the end of the file against what a release's can be, before the list of members is believed.
 
     No comment, one disk, no 64-bit fields, a short list that lies right before the end: then no list is hidden in it.
     """
-    end = data[-22:]
-    if len(end) < 22 or end[:4] != b"PK\x05\x06":
+    end = last[-22:]
+    if len(end) < 22 or end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
         raise ReleaseRefused(
             f"{title} is no release: its end is no ZIP file's, it may be cut off; get the release again"
         )
@@ -270,7 +285,9 @@ def _check_directory(data: bytes, title: str) -> None:
     length, offset = (int.from_bytes(end[k : k + 4], "little") for k in (12, 16))
     if (disk, start_disk) != (0, 0) or here != total or not 0 < total <= MEMBERS_MAX:
         raise ReleaseRefused(f"found {total} members in {title}, expected 1 to {MEMBERS_MAX} in one file")
-    if length > DIRECTORY_BYTES_MAX or offset + length != len(data) - 22:
+    if last[:4] == b"PK\x06\x07":
+        raise ReleaseRefused(f"found 64-bit fields in {title}, expected none: no release is that large")
+    if length > DIRECTORY_BYTES_MAX or offset + length != size - 22:
         raise ReleaseRefused(f"found a list of members that does not fit {title}; get the release again")
 
 
@@ -284,6 +301,8 @@ def _check_member(member: zipfile.ZipInfo, title: str) -> None:
         raise ReleaseRefused(f"found {name!r} encrypted or in an unknown form in {title}, expected plain members")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ReleaseRefused(f"found {name!r} compressed by method {member.compress_type}, expected deflate or none")
+    if member.extra:
+        raise ReleaseRefused(f"found fields of an unknown kind at {name!r} in {title}, expected plain members")
     if member.file_size > BUNDLE_BYTES_MAX or member.compress_size > BUNDLE_BYTES_MAX:
         raise ReleaseRefused(
             f"found {member.file_size} bytes declared for {name!r}, expected at most {BUNDLE_BYTES_MAX}"

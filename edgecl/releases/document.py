@@ -58,7 +58,7 @@ class About(_Closed):
         views: held-out pictures.
     """
 
-    created_at: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    created_at: Annotated[float, Field(ge=0.0, lt=2.0**33, allow_inf_nan=False)]
     recipe: Annotated[str, Field(min_length=1, max_length=100)]
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     accuracy_before: Share

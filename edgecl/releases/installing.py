@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgecl.config import Settings
 from edgecl.errors import ReleaseError, ReleaseRefused
 from edgecl.learner import Learner
 from edgecl.releases import slots, transitions
-from edgecl.releases.bundle import Source, open_source
+from edgecl.releases.bundle import Folder, Source, open_source
 from edgecl.releases.signing import trusted_keys
 from edgecl.releases.swap import Swap, Switched, tidy
 from edgecl.releases.verification import Ground, Verified, verify
@@ -54,7 +54,9 @@ def ground_of(home: Path, settings: Settings, above: bool = True) -> Ground:
 
 def lies_here(home: Path, source: Source) -> bool:
     """Whether it is one of this home's own releases, which may have run before and is looked at again."""
-    return Path(source.title).parent == home / "releases"
+    return isinstance(source, Folder) and Path(source.title).resolve() in {
+        path.resolve() for path in slots.folders(home)
+    }
 
 
 def receive(home: Path, source: Source, settings: Settings, unsigned: bool = False) -> Verified:
@@ -66,20 +68,25 @@ def receive(home: Path, source: Source, settings: Settings, unsigned: bool = Fal
     """
     verified = verify(source, ground_of(home, settings), unsigned)
     number = verified.document.number
-    if not lies_here(home, source):
+    if lies_here(home, source):
+        if Path(source.title).resolve() != slots.release_folder(home, number).resolve():
+            raise ReleaseRefused(f"found release {number} in {source.title}, expected it in the folder of its number")
+    else:
         signer = "nobody" if verified.signer is None else verified.signer.comment or verified.signer.id
         transitions.put_candidate(home, number, verified.files, f"received, signed by {signer}")
     return verified
 
 
-def install(learner: Learner, number: int, say: Say = lambda what, done, of: None) -> Switched:
-    """Let the verified candidate `number` be embedded, learned from, compared, and switched to.
+def install(
+    learner: Learner, number: int, files: Mapping[str, bytes], say: Say = lambda what, done, of: None
+) -> Switched:
+    """Let the verified candidate `number`, with these files, be embedded, learned from, compared, and switched to.
 
     Raises:
         ReleaseRefused: it may not run here; what runs is as it was, and the reason stands beside the candidate.
         StoreUnwritable: the disk refuses; likewise.
     """
-    swap = Swap(learner, number, wait_s=WORKER_WAIT_S)
+    swap = Swap(learner, number, files, wait_s=WORKER_WAIT_S)
     try:
         while not swap.step():
             say(swap.stage, swap.done, swap.total)

@@ -127,25 +127,38 @@ class Journal(_Closed):
         return self._with(Entry(number=number, state="candidate", since=at, reason=_short(reason)))
 
     def switched(self, number: int, at: float, reason: str, trial: Trial) -> Journal:
-        """With `number` active and in trial; the one before stays as it was, and is what a rollback goes back to."""
-        before = self._settled(at)
-        entry = Entry(number=number, state="trial", since=at, reason=_short(reason), previous=self.active)
+        """With `number` active and in trial; a rollback goes back to the last one that proved itself.
+
+        A trial that it cuts short was not passed: that release is not gone back to.
+        """
+        before, previous = self, self.active
+        if self.trial is not None and self.current.previous is not None:
+            before = self._ended(at, f"followed by release {number} while in trial")
+            previous = self.current.previous
+        entry = Entry(number=number, state="trial", since=at, reason=_short(reason), previous=previous)
         return before._with(entry, active=number, highest=max(self.highest, number), trial=trial)
 
-    def rolled_back(self, at: float, reason: str) -> Journal:
-        """With the release before active again.
+    def before_active(self) -> list[int]:
+        """Numbers of the releases that can be gone back to, the nearest first."""
+        found: list[int] = []
+        entry = self.current
+        while entry.previous is not None and entry.previous in self.numbers and entry.previous not in found:
+            entry = self.entry(entry.previous)
+            found.append(entry.number)
+        return found
+
+    def rolled_back(self, at: float, reason: str, to: int | None) -> Journal:
+        """With `to`, one of `before_active`, active again.
 
         Raises:
             ReleaseError: there is none.
         """
-        gone = self.current
-        if gone.previous is None or gone.previous not in self.numbers:
+        if to is None or to not in self.before_active():
             raise ReleaseError(
-                f"found no release before {gone.number} in this home, expected one to roll back to; "
+                f"found no whole release before {self.active} in this home, expected one to roll back to; "
                 "install another release, or run `edgecl export`"
             )
-        entry = gone.model_copy(update={"state": "rolled-back", "since": at, "reason": _short(reason)})
-        return self._with(entry, active=gone.previous, trial=None)
+        return self._ended(at, reason).model_copy(update={"active": to})
 
     def good(self, at: float, reason: str) -> Journal:
         """With the active release good, and its trial over."""
@@ -171,9 +184,10 @@ class Journal(_Closed):
         rest = sorted((e.number for e in self.releases if e.number not in held), reverse=True)
         return set(rest[keep:])
 
-    def _settled(self, at: float) -> Journal:
-        """With a trial that another release cuts short counted as good: it ran until someone chose the next."""
-        return self if self.trial is None else self.good(at, "followed by another release while in trial")
+    def _ended(self, at: float, reason: str) -> Journal:
+        """With the active release rolled back, for another one to be made active."""
+        entry = self.current.model_copy(update={"state": "rolled-back", "since": at, "reason": _short(reason)})
+        return self._with(entry, trial=None)
 
     def _with(self, entry: Entry, **changes: object) -> Journal:
         others = [known for known in self.releases if known.number != entry.number]

@@ -21,6 +21,7 @@ from edgecl.config import Settings
 from edgecl.embedding import embedded, whole_view
 from edgecl.errors import BackboneError, EdgeclError, FrameUnusable, ReleaseRefused
 from edgecl.golden import check_golden
+from edgecl.manifest import Files
 from edgecl.memory.store import Store
 from edgecl.memory.view import MemoryView
 from edgecl.recognition import Recogniser
@@ -68,16 +69,16 @@ class Failed:
 class Migration:
     """A worker thread that embeds a whole memory by the tail of a candidate, and learns from it."""
 
-    def __init__(self, folder: Path, home: Path, running: Backbone, settings: Settings) -> None:
+    def __init__(self, files: Files, home: Path, running: Backbone, settings: Settings) -> None:
         """Start it.
 
         Args:
-            folder: of the candidate.
+            files: of the candidate, by name.
             home: with the memory.
             running: the backbone that answers at the moment; several threads may run it.
             settings: of the home.
         """
-        self._folder, self._home, self._running, self._settings = folder, home, running, settings
+        self._files, self._home, self._running, self._settings = files, home, running, settings
         self._made: queue.Queue[Opened | Chunk | Fitted | Failed] = queue.Queue(AHEAD)
         self._again, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name="edgecl-migration", daemon=True)
@@ -112,12 +113,12 @@ class Migration:
 
     def _migrate(self) -> None:
         # At the priority of the process: the threads of a session inherit that of the thread which opens it.
-        backbone = Backbone(self._folder, self._settings.backbone)
+        backbone = Backbone(self._files, self._settings.backbone)
         latency = compare_latency(backbone, self._running)
         _lowest_priority()
         one_thread = self._settings.backbone.model_copy(update={"threads": 1})  # this one, which gives way
-        worker = backbone if self._settings.backbone == one_thread else Backbone(self._folder, one_thread)
-        check_golden(worker, self._folder)
+        worker = backbone if self._settings.backbone == one_thread else Backbone(self._files, one_thread)
+        check_golden(worker, self._files)
         with Store(self._home, writable=False) as store:
             self._hand(Opened(backbone, latency, len(store.missing_vectors(worker.tail_digest))))
             view: MemoryView | None = None

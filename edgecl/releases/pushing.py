@@ -33,7 +33,7 @@ class Sent:
 
 def is_home(target: Path) -> bool:
     """Whether a folder is the home of a device."""
-    return (target / slots.CURRENT).is_symlink()
+    return (target / slots.CURRENT).is_symlink() or (target / "releases").is_dir()
 
 
 def post(home: Path, number: int, device: Device, precision: Precision | None, whole: bool) -> Sent:

@@ -170,7 +170,7 @@ def trusted_keys(home: Path) -> list[PublicKey]:
     try:
         if len(data) > TRUSTED_BYTES_MAX:
             raise InputRefused(f"found {len(data)} bytes, expected at most {TRUSTED_BYTES_MAX}")
-        lines = [line.strip() for line in data.decode("utf-8").splitlines()]
+        lines = [line.strip() for line in data.decode("utf-8").split("\n")]
         return [PublicKey.from_line(line) for line in lines if line and not line.startswith("#")]
     except (InputRefused, UnicodeDecodeError) as error:
         raise ReleaseError(f"{path} cannot be used: {error}") from error
@@ -186,7 +186,9 @@ def trust(home: Path, key: PublicKey) -> list[PublicKey]:
     keys = trusted_keys(home)
     if key.raw not in {known.raw for known in keys}:
         keys.append(key)
-        write_durably(private_folder(home) / TRUSTED_FILE, "".join(f"{one.line}\n" for one in keys).encode())
+        path = private_folder(home) / TRUSTED_FILE
+        there = path.read_text("utf-8") if path.exists() else ""  # with what its owner noted in it
+        write_durably(path, f"{there}{'' if there.endswith(chr(10)) or not there else chr(10)}{key.line}\n".encode())
     return keys
 
 

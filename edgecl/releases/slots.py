@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgecl.errors import BackboneMissing, ReleaseError, StoreUnwritable
+from edgecl.errors import BackboneError, BackboneMissing, ReleaseError, StoreUnwritable
 from edgecl.files import (
     exclusive,
     finish_link,
@@ -24,12 +25,13 @@ from edgecl.files import (
 )
 from edgecl.manifest import MANIFEST_FILE, read_manifest, read_verified
 from edgecl.releases import journal as journals
-from edgecl.releases.document import DOCUMENT_BYTES_MAX, DOCUMENT_FILE, ReleaseDocument
+from edgecl.releases.document import DOCUMENT_BYTES_MAX, DOCUMENT_FILE, NUMBER_MAX, ReleaseDocument
 from edgecl.releases.journal import Journal
 
 CURRENT = "current"
 BUNDLED = Path(__file__).parents[1] / "backbones" / "efficientnet-lite0"  # in wheels built by `make wheel`
 LOCK = ".lock"  # held while a release is being installed, or the journal changes
+_NUMBER = re.compile(r"(?!0000)[0-9]{4}")
 log = logging.getLogger(__name__)
 
 
@@ -39,20 +41,27 @@ def release_folder(home: Path, number: int) -> Path:
 
 
 def current(home: Path) -> Path:
-    """The folder of the active release; the backbone that came with the wheel is installed if there is none yet.
+    """The folder of the active release; the backbone that came with the wheel is installed where there never was one.
+
+    Where `current` is lost, the journal says which it is; without a journal, the only one that there is.
 
     Raises:
-        BackboneMissing: nothing was exported and nothing came with the wheel.
+        BackboneMissing: nothing was exported and nothing came with the wheel, or none of the home's releases can run.
         BackboneDamaged: what came with the wheel is not what its manifest says.
         StoreUnwritable: it cannot be installed in this home.
     """
-    active = _active(home)
+    active = _active(home) or _decided(home)
     if active is not None:
         return active
+    if _used(home):
+        raise BackboneMissing(
+            f"found no backbone behind {home / CURRENT}, though releases lie in {home / 'releases'}; go back to the "
+            "one before with `edgecl release rollback`, or run `edgecl export` with this --home"
+        )
     if (BUNDLED / MANIFEST_FILE).is_file():
         files = _verified(BUNDLED)
         with _locked(home):  # of several first starts one installs
-            return _active(home) or _install(home, files)
+            return _active(home) or _decided(home) or _install(home, files)
     raise BackboneMissing(
         f"found no backbone in {home}, expected one in {home / CURRENT}; run `edgecl export` (it needs "
         "edgecl[train]), or install a wheel that carries one"
@@ -90,7 +99,7 @@ def read_journal(home: Path) -> Journal:
             f"found {home / CURRENT} pointing to {active}, expected a numbered folder in {home / 'releases'}; "
             "run `edgecl export` with this --home"
         )
-    return Journal.beginning(int(active.name), active.stat().st_mtime, "exported")
+    return Journal.beginning(int(active.name), max(0.0, active.stat().st_mtime), "exported")
 
 
 def read_document(folder: Path) -> ReleaseDocument | None:
@@ -110,16 +119,21 @@ def read_document(folder: Path) -> ReleaseDocument | None:
 
 
 @contextlib.contextmanager
-def changing(home: Path) -> Iterator[Journal]:
+def changing(home: Path, wait: bool = True) -> Iterator[Journal]:
     """The journal as it is, settled, with no other process changing it before the block ends.
+
+    Args:
+        home: the folder.
+        wait: for a process that is changing it; not where frames are waiting to be answered.
 
     Raises:
         BackboneMissing, ReleaseError: see `read_journal`.
+        StoreBusy: another process is changing it, and we do not wait.
         StoreUnwritable: the lock cannot be taken.
     """
     if journals.read(home) is None:
         current(home)  # which installs what came with the wheel
-    with _locked(home):
+    with _locked(home, wait):
         yield _settle(home, read_journal(home))
 
 
@@ -182,7 +196,7 @@ def _settle(home: Path, journal: Journal) -> Journal:
     present = {int(path.name) for path in folders(home)}
     found = journal.without(journal.numbers - present - {journal.active})
     for number in sorted(present - journal.numbers):
-        if number > journal.highest and (release_folder(home, number) / DOCUMENT_FILE).is_file():
+        if number > journal.highest and _says_so(home, number):
             found = found.with_candidate(number, time.time(), "found in the home")
     if found != journal:
         journals.write(home, found)
@@ -199,8 +213,27 @@ def _target(number: int) -> str:
 
 
 def folders(home: Path) -> list[Path]:
-    """All numbered folders of the home's releases, whatever is in them."""
-    return [path for path in (home / "releases").iterdir() if path.name.isdecimal() and path.is_dir()]
+    """All folders of the home's releases that are named as such, whatever is in them."""
+    place = home / "releases"
+    return (
+        [path for path in place.iterdir() if path.is_dir() and _NUMBER.fullmatch(path.name)] if place.exists() else []
+    )
+
+
+def is_whole(home: Path, number: int) -> bool:
+    """Whether every file that release `number` needs is there, and what its manifest says."""
+    try:
+        return bool(_verified(release_folder(home, number)))
+    except BackboneError:
+        return False
+
+
+def _says_so(home: Path, number: int) -> bool:
+    """Whether what lies in the folder of release `number` calls itself so."""
+    with contextlib.suppress(ReleaseError):
+        document = read_document(release_folder(home, number))
+        return document is not None and document.number == number
+    return False
 
 
 def remove(folder: Path) -> None:
@@ -213,9 +246,25 @@ def remove(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    with exclusive(private_folder(home / "releases") / LOCK, wait=True):
+def _locked(home: Path, wait: bool = True) -> Iterator[None]:
+    with exclusive(private_folder(home / "releases") / LOCK, wait):
         yield
+
+
+def _decided(home: Path) -> Path | None:
+    """The folder of the release that runs, where `current` does not say it; None if that is not known, or gone."""
+    numbers = [int(path.name) for path in folders(home)]
+    with contextlib.suppress(ReleaseError):
+        journal = journals.read(home)
+        if journal is not None:
+            numbers = [journal.active]
+    if len(numbers) == 1 and (release_folder(home, numbers[0]) / MANIFEST_FILE).is_file():
+        return release_folder(home, numbers[0]).resolve()
+    return None
+
+
+def _used(home: Path) -> bool:
+    return bool(folders(home)) or (home / journals.JOURNAL_FILE).exists()
 
 
 def _active(home: Path) -> Path | None:
@@ -240,11 +289,15 @@ def _verified(source: Path) -> dict[str, bytes]:
 def _install(home: Path, files: Mapping[str, bytes]) -> Path:
     """Whoever calls it holds the lock."""
     # The active one, and what installations that were cut off have left: not yet linked, or not wholly deleted.
-    before = [path for path in (home / "releases").iterdir() if path.name.isdecimal()]
+    before = folders(home)
     known = None
     with contextlib.suppress(ReleaseError):  # a damaged journal is mended by this
         known = journals.read(home)
     number = 1 + max([known.highest if known is not None else 0, *(int(path.name) for path in before)])
+    if number > NUMBER_MAX:
+        raise ReleaseError(
+            f"found release {number - 1} in {home}, expected a number below {NUMBER_MAX}; start a new home"
+        )
     target = release_folder(home, number)
     folder_durably(target, files)
     if (home / journals.JOURNAL_FILE).exists():

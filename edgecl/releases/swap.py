@@ -7,7 +7,7 @@ one moment in which the journal, the link and the learner change over.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -15,6 +15,7 @@ from typing import Literal
 from edgecl.errors import ReleaseError, ReleaseRefused, StoreBusy, StoreUnwritable
 from edgecl.kept_heads import keep_head
 from edgecl.learner import Learner
+from edgecl.manifest import MANIFEST_FILE
 from edgecl.releases import slots, transitions
 from edgecl.releases.journal import Trial
 from edgecl.releases.migration import Chunk, Failed, Fitted, Migration, Opened
@@ -59,13 +60,20 @@ class Swap:
     """
 
     def __init__(
-        self, learner: Learner, number: int, clock: Callable[[], float] = time.monotonic, wait_s: float = 0.0
+        self,
+        learner: Learner,
+        number: int,
+        files: Mapping[str, bytes],
+        clock: Callable[[], float] = time.monotonic,
+        wait_s: float = 0.0,
     ) -> None:
         """Begin with the verified candidate `number` of the learner's home.
 
         Args:
             learner: which owns a writable store.
             number: of the candidate.
+            files: that were verified, by name. They are what is tried; the folder is switched to if it still holds
+                them.
             clock: s, monotonic.
             wait_s: how long `step` may wait for the worker; for callers that have no frames to answer.
 
@@ -82,12 +90,12 @@ class Swap:
         self.done = self.total = 0
         self._learner, self._clock, self._wait_s = learner, clock, wait_s
         self._home: Path = home
+        self._manifest = files[MANIFEST_FILE]
         self._begun = clock()
         self._opened: Opened | None = None
         self._fitted: Fitted | None = None
         self._accuracy: tuple[float | None, float | None] = (None, None)
-        folder = slots.release_folder(self._home, number)
-        self._migration = Migration(folder, self._home, learner.backbone, learner.settings)
+        self._migration = Migration(files, self._home, learner.backbone, learner.settings)
 
     def step(self) -> bool:
         """Take in a little of what the worker made; a few milliseconds. Returns whether `switch` may be called.
@@ -118,7 +126,7 @@ class Swap:
         before, after = self._accuracy
         known = () if fitted.recogniser is None else tuple(fitted.recogniser.head.class_ids.tolist())
         trial = Trial(accuracy=after, class_ids=known, frame_ms=opened.latency.old_ms)
-        journal = transitions.switch(self._home, self.number, "switched to", trial)
+        journal = transitions.switch(self._home, self.number, self._manifest, "switched to", trial)
         self._learner.adopt(opened.backbone, fitted.view, fitted.recogniser)
         switch_ms = 1000.0 * (time.perf_counter() - begun)
         self.stage = "done"

@@ -12,19 +12,30 @@ from edgecl.files import folder_durably
 from edgecl.manifest import MANIFEST_FILE, read_manifest
 from edgecl.releases import journal as journals
 from edgecl.releases import slots
-from edgecl.releases.document import NUMBER_MAX
+from edgecl.releases.document import DOCUMENT_FILE, NUMBER_MAX
 from edgecl.releases.journal import Journal, Trial
 
 
 def put_candidate(home: Path, number: int, files: Mapping[str, bytes], reason: str) -> Path:
-    """Write a release that may be installed, whole; one of this number that is a candidate is replaced.
+    """Write a release that may be installed, whole. The same one that is there already gets what it lacks.
 
     Raises:
-        ReleaseError: the number was used already.
-        StoreUnwritable: the disk refuses; what is active is as it was.
+        ReleaseError: the number was used already, by another candidate or by one that ran.
+        StoreUnwritable: the disk refuses; the home is as it was.
     """
     with slots.changing(home) as before:
         _check_free(before, number)
+        folder = slots.release_folder(home, number)
+        if _document_in(folder) is not None and slots.is_whole(home, number):
+            if _document_in(folder) != files[DOCUMENT_FILE]:
+                raise ReleaseError(
+                    f"found another release {number} in this home, expected a number that none has: it is never used "
+                    f"twice; sign the new one with a higher number, or remove {folder}"
+                )
+            there = {path.name: path.read_bytes() for path in folder.iterdir()}
+            if there.keys() >= files.keys():
+                return folder
+            files = there | dict(files)
         return put(home, before, number, files, reason)
 
 
@@ -36,45 +47,62 @@ def note(home: Path, number: int, reason: str) -> None:
 
 
 def next_number(home: Path, journal: Journal) -> int:
-    """The lowest number that no release of this home has or had."""
-    folders = (int(path.name) for path in slots.folders(home))
-    return 1 + max([journal.highest, *journal.numbers, *folders])
-
-
-def switch(home: Path, number: int, reason: str, trial: Trial) -> Journal:
-    """Make the candidate `number` the active release, in trial.
+    """The lowest number that no release of this home has or had.
 
     Raises:
-        ReleaseError: it is no candidate here, or not later than the highest that was ever active.
+        ReleaseError: they are used up.
+    """
+    folders = (int(path.name) for path in slots.folders(home))
+    number = 1 + max([journal.highest, *journal.numbers, *folders])
+    _check_free(journal, number)
+    return number
+
+
+def switch(home: Path, number: int, manifest: bytes, reason: str, trial: Trial) -> Journal:
+    """Make the candidate `number` the active release, in trial.
+
+    Args:
+        home: the folder.
+        number: of the candidate.
+        manifest: what was verified and tried; its digests cover all that will run.
+        reason: in words.
+        trial: what it is held against.
+
+    Raises:
+        ReleaseError: it is no candidate here, not later than the highest that was ever active, or another one by now.
         StoreUnwritable: the disk refuses; the active release is as it was.
     """
     with slots.changing(home) as before:
         require_candidate(home, before, number)
+        folder = slots.release_folder(home, number)
+        if (folder / MANIFEST_FILE).read_bytes() != manifest or not slots.is_whole(home, number):
+            raise ReleaseError(f"found {folder} changed since it was verified; install the release again")
         return slots.decide(home, before.switched(number, time.time(), reason, trial))
 
 
-def roll_back(home: Path, reason: str, number: int | None = None) -> Journal:
-    """Make the release before the active one active again.
+def roll_back(home: Path, reason: str, number: int | None = None, wait: bool = True) -> Journal:
+    """Make the release before the active one active again; if that is not whole any more, the one before that.
 
     Args:
         home: the folder.
         reason: why, in words.
         number: of the release that is to go; where another one is active by now, nothing is done.
+        wait: see `slots.changing`.
 
     Raises:
-        ReleaseError: there is none before it, or it is not whole.
-        StoreUnwritable: the disk refuses; the active release is as it was.
+        ReleaseError: there is none before it that is whole; the active release is as it was.
+        StoreBusy: another process is changing the releases, and we do not wait.
+        StoreUnwritable: the disk refuses; likewise.
     """
-    with slots.changing(home) as before:
+    with slots.changing(home, wait) as before:
         if number is not None and before.active != number:
             return before
-        after = before.rolled_back(time.time(), reason)
-        if not (slots.release_folder(home, after.active) / MANIFEST_FILE).is_file():
-            raise ReleaseError(
-                f"found no {slots.release_folder(home, after.active)}, expected the release before {before.active}; "
-                "install another release, or run `edgecl export`"
-            )
-        return slots.decide(home, after)
+        return slots.decide(home, before.rolled_back(time.time(), reason, way_back(home, before)))
+
+
+def way_back(home: Path, journal: Journal) -> int | None:
+    """Number of the newest release before the active one that is whole; None if none is."""
+    return next((number for number in journal.before_active() if slots.is_whole(home, number)), None)
 
 
 def retire(home: Path, keep: int) -> set[str]:
@@ -106,14 +134,21 @@ def _tails(home: Path, numbers: Iterable[int]) -> set[str]:
 def put(home: Path, before: Journal, number: int, files: Mapping[str, bytes], reason: str) -> Path:
     """Write a candidate and tell the journal; whoever calls it holds the lock, see `changing`."""
     folder = slots.release_folder(home, number)
-    slots.remove(folder)
-    folder_durably(folder, files)
+    there = folder.exists()
+    folder_durably(folder, files, exchange=True)
     try:
         journals.write(home, before.with_candidate(number, time.time(), reason))
     except StoreUnwritable:
-        slots.remove(folder)
+        if not there:
+            slots.remove(folder)
         raise
     return folder
+
+
+def _document_in(folder: Path) -> bytes | None:
+    with contextlib.suppress(OSError):
+        return (folder / DOCUMENT_FILE).read_bytes()
+    return None
 
 
 def require_candidate(home: Path, journal: Journal, number: int) -> None:

@@ -57,16 +57,20 @@ def is_slow(trial: Trial, frame_ms: float | None, settings: ReleaseSettings) -> 
     return frame_ms is not None and trial.frame_ms > 0.0 and frame_ms > settings.slow_ratio_max * trial.frame_ms
 
 
+def is_worse(trial: Trial, accuracy: float | None, settings: ReleaseSettings, before: float | None = None) -> bool:
+    """Whether it recognises so much less than at the switch, or than `before`, that it would be let go of."""
+    held_against = trial.accuracy if before is None else before
+    return held_against is not None and accuracy is not None and held_against - accuracy > settings.accuracy_drop_max
+
+
 def _against(trial: Trial, seen: Seen, settings: ReleaseSettings) -> str | None:
     if not seen.finite:
         return "the network's numbers were not finite"
     if is_slow(trial, seen.frame_ms, settings):
         return f"a frame took {seen.frame_ms:.1f} ms, {trial.frame_ms:.1f} ms with the release before"
-    if trial.accuracy is not None and seen.accuracy is not None:
-        drop = trial.accuracy - seen.accuracy
-        if drop > settings.accuracy_drop_max:
-            return (
-                f"{100 * seen.accuracy:.1f} % of this device's held-out examples recognised, "
-                f"{100 * trial.accuracy:.1f} % at the switch"
-            )
+    if trial.accuracy is not None and seen.accuracy is not None and is_worse(trial, seen.accuracy, settings):
+        return (
+            f"{100 * seen.accuracy:.1f} % of this device's held-out examples recognised, "
+            f"{100 * trial.accuracy:.1f} % at the switch"
+        )
     return None

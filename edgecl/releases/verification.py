@@ -81,28 +81,31 @@ def verify(source: Source, ground: Ground, unsigned: bool = False) -> Verified:
     Raises:
         ReleaseRefused: with the reason. Nothing was written.
     """
-    raw, document, signer = check_document(source, ground, unsigned)
+    raw, signature, document, signer = check_document(source, ground, unsigned)
     present = _check_list(source, document, ground.settings.precision)
     _check_room(document, present, ground)
     files = _check_files(source, document, present, ground)
     files[DOCUMENT_FILE] = raw
-    if signer is not None:
-        files[SIGNATURE_FILE] = source.read(SIGNATURE_FILE)
+    if signature is not None:
+        files[SIGNATURE_FILE] = signature
     manifest = _check_manifest(files, document, ground)
     return Verified(document, files, signer, _check_graphs(files, manifest, ground.settings))
 
 
-def check_document(source: Source, ground: Ground, unsigned: bool) -> tuple[bytes, ReleaseDocument, PublicKey | None]:
-    """Steps 1 to 3: (the document's bytes, the document, who signed it).
+def check_document(
+    source: Source, ground: Ground, unsigned: bool
+) -> tuple[bytes, bytes | None, ReleaseDocument, PublicKey | None]:
+    """Steps 1 to 3: (the document's bytes, the signature's, the document, who signed it).
 
     Raises:
         ReleaseRefused: see `verify`.
     """
     raw = required(source, DOCUMENT_FILE)
     document = ReleaseDocument.from_bytes(raw)
-    signer = None
+    signature, signer = None, None
     if SIGNATURE_FILE in source.sizes:
-        signer = check_signature(raw, required(source, SIGNATURE_FILE), ground.trusted)
+        signature = required(source, SIGNATURE_FILE)
+        signer = check_signature(raw, signature, ground.trusted)
     elif not unsigned:
         raise ReleaseRefused(
             f"found no signature in {source.title}, expected one by a trusted key; sign it with `edgecl release sign`, "
@@ -113,7 +116,7 @@ def check_document(source: Source, ground: Ground, unsigned: bool) -> tuple[byte
             f"found release {document.number}, expected a number above {ground.highest}, the highest that ever ran "
             "here; an older release comes back by `edgecl release rollback` alone"
         )
-    return raw, document, signer
+    return raw, signature, document, signer
 
 
 def _check_list(source: Source, document: ReleaseDocument, precision: Precision) -> set[str]:

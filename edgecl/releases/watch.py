@@ -10,7 +10,7 @@ import logging
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from edgecl.backbone import Backbone
 from edgecl.config import ReleaseSettings
-from edgecl.errors import BackboneError, NotFinite, ReleaseError, StoreBusy, StoreUnwritable
+from edgecl.embedding import whole_view
+from edgecl.errors import BackboneError, NotFinite, ReleaseError, StoreBusy, StoreError, StoreUnwritable
 from edgecl.learner import Learner
 from edgecl.manifest import read_manifest
 from edgecl.recognition import Recogniser
@@ -45,7 +46,7 @@ def begin(home: Path, settings: ReleaseSettings) -> None:
         found = journals.read(home)
         if found is None or found.trial is None:
             return
-        with slots.changing(home) as before:
+        with slots.changing(home, wait=False) as before:
             if before.trial is None:
                 return
             verdict = trial.judge_start(before.trial, settings)
@@ -53,7 +54,7 @@ def begin(home: Path, settings: ReleaseSettings) -> None:
                 started = before.trial.model_copy(update={"starts": before.trial.starts + 1})
                 slots.write_journal(home, before.progressed(started))
         if verdict is not None:
-            transitions.roll_back(home, verdict.reason, before.active)
+            transitions.roll_back(home, verdict.reason, before.active, wait=False)
 
 
 class Watch:
@@ -86,6 +87,7 @@ class Watch:
         self._last_frame: float | None = None
         self._judged: Recogniser | None = None
         self._finite, self._failed = True, False
+        self._owed: tuple[int, str] | None = None  # a release that was let go of, and why, where it is not written yet
         self._look()
 
     def see(self, image: NDArray[np.uint8]) -> Sight:
@@ -166,9 +168,16 @@ class Watch:
     def _keep(self) -> None:
         """Add what was counted since the last look to what is in the journal by now."""
         counted_for = self._journal.active if self._journal is not None else None
-        self._journal = journals.read(self._home)
+        found = journals.read(self._home)
+        if self._owed is not None:
+            number, reason = self._owed
+            if found is not None and found.active == number:
+                self._journal = transitions.roll_back(self._home, reason, number, wait=False)
+            self._owed = None
+            return
+        self._journal = found
         if self._journal is not None and self._is_news(self._journal, counted_for):
-            with slots.changing(self._home) as now:
+            with slots.changing(self._home, wait=False) as now:
                 self._journal = now
                 if now.trial is not None and self._is_news(now, counted_for):
                     self._journal = slots.write_journal(self._home, now.progressed(self._so_far(now.trial)))
@@ -189,14 +198,21 @@ class Watch:
             return False
         number = self._journal.active
         with _harmless():
-            self._journal = self._carry_out(verdict, number)
+            self._journal = self._carry_out(verdict, self._journal)
             self._news.append(f"release {number} is {verdict.state}: {verdict.reason}")
         return self._follow()
 
-    def _carry_out(self, verdict: Verdict, number: int) -> Journal:
+    def _carry_out(self, verdict: Verdict, journal: Journal) -> Journal:
+        number = journal.active
         if verdict.state == "rolled-back":
-            return transitions.roll_back(self._home, verdict.reason, number)
-        with slots.changing(self._home) as now:
+            try:
+                return transitions.roll_back(self._home, verdict.reason, number, wait=False)
+            except (StoreUnwritable, StoreBusy) as error:  # it answers no more all the same, and is noted later
+                log.warning("release %d is let go of, but that could not be written: %s", number, error)
+                after = journal.rolled_back(time.time(), verdict.reason, transitions.way_back(self._home, journal))
+                self._owed = number, verdict.reason
+                return after
+        with slots.changing(self._home, wait=False) as now:
             if now.trial is None or now.active != number:
                 return now
             after = slots.write_journal(self._home, now.good(time.time(), verdict.reason))
@@ -204,10 +220,36 @@ class Watch:
         return after
 
     def _seen(self) -> Seen:
+        return Seen(self._finite, self._slow_ms(), self._accuracy())
+
+    def _accuracy(self) -> float | None:
+        """Held out, over the classes known at the switch; None where the memory is to blame for what it lost.
+
+        A backup that was put back, or look-alikes that were taught, make the release before answer no better.
+        """
         recogniser, running = self.learner.recogniser, self._journal
         if recogniser is None or running is None or running.trial is None:
-            return Seen(self._finite, self._slow_ms())
-        return Seen(self._finite, self._slow_ms(), mean_accuracy(recogniser.held_out, running.trial.class_ids))
+            return None
+        known = running.trial.class_ids
+        accuracy = mean_accuracy(recogniser.held_out, known)
+        if not trial.is_worse(running.trial, accuracy, self._settings):
+            return accuracy
+        before = self._accuracy_before(known)
+        return accuracy if before is None or trial.is_worse(running.trial, accuracy, self._settings, before) else None
+
+    def _accuracy_before(self, known: Sequence[int]) -> float | None:
+        """The same of the release before, with the memory as it is now; None where it cannot be told."""
+        number = None if self._journal is None else transitions.way_back(self._home, self._journal)
+        if number is None:
+            return None
+        try:
+            backbone = Backbone(slots.release_folder(self._home, number), self.learner.settings.backbone)
+            view = whole_view(self.learner.store, backbone)
+            fitted = Recogniser.fit(view, self.learner.settings.head.name)
+        except (BackboneError, StoreError) as error:
+            log.warning("release %d cannot be compared with: %s", number, error)
+            return None
+        return None if fitted is None else mean_accuracy(fitted.held_out, known)
 
     def _slow_ms(self) -> float | None:
         """Median of the last frames, where the release is to blame for it: a busy machine slows both alike."""
@@ -268,5 +310,5 @@ def _harmless() -> Iterator[None]:
     """Trials are kept where that can be done; answering goes on where it cannot."""
     try:
         yield
-    except (ReleaseError, StoreUnwritable, BackboneError) as error:
+    except (ReleaseError, StoreUnwritable, StoreBusy, BackboneError) as error:
         log.warning("the trial could not be kept: %s", error)

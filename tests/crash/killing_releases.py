@@ -34,7 +34,7 @@ def receive_it(home: Path) -> None:
 def install_it(home: Path) -> None:
     """Embed, learn, compare and switch to candidate 2."""
     with Home.at(home).learner() as learner:
-        install(learner, 2)
+        install(learner, 2, tiny.files_of(home, 2))
 
 
 def roll_back(home: Path) -> None:
