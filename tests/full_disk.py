@@ -21,7 +21,7 @@ class FullDisk:
             event == "open"
             and isinstance(arguments[2], int)
             and arguments[2] & os.O_CREAT
-            and arguments[2] & os.O_TRUNC
+            and arguments[2] & (os.O_TRUNC | os.O_EXCL)
         )
         if takes_room:
             self.left -= 1

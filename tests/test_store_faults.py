@@ -311,6 +311,25 @@ def test_a_memory_on_a_read_only_disk_can_be_read_and_not_written(tmp_path):
     assert "Read-only" in refusal
 
 
+def test_a_memory_on_a_disk_without_any_room_can_be_read(tmp_path):
+    """SQLite would want to make files beside it, even to read."""
+    home = tmp_path / "disk"
+    home.mkdir()
+    code = """
+    taught(home)
+    assert not list(home.glob("*-shm"))
+    with (home / "more").open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(512))
+        except OSError as error:
+            assert error.errno == 28
+    with Store(home, writable=False) as store:
+        print(json.dumps([store.check(), len(list(store.examples()))]))
+    """
+    assert in_a_child(code, home, wrap=own_mounts(home, "size=4m")) == [[], 8]
+
+
 # Root may write anywhere, so the child lets go of that right where it has it.
 AS_AN_ORDINARY_USER = """
     import ctypes

@@ -203,10 +203,20 @@ class Database:
             raise StoreDamaged(
                 f"found {self.path} empty, expected a memory of edgecl; put back a backup with: edgecl restore BACKUP"
             )
-        # SQLite wants to make its -wal and -shm files even to read; where it cannot, and no log is waiting to be
-        # read, nobody else can be writing either.
-        alone = not os.access(self.path.parent, os.W_OK) and not _size(_wal(self.path))
-        connection = connect(self.path, "mode=ro&immutable=1" if alone else "mode=ro")
+        # SQLite wants to make its -wal and -shm files even to read; where it cannot, for want of the right or of room,
+        # and no log is waiting to be read, nobody else can be writing either.
+        log_waits = bool(_size(_wal(self.path)))
+        if not log_waits and not os.access(self.path.parent, os.W_OK):
+            return self._readable("mode=ro&immutable=1")
+        try:
+            return self._readable("mode=ro")
+        except sqlite3.OperationalError as error:
+            if log_waits or str(error) not in ("disk I/O error", "unable to open database file"):
+                raise
+            return self._readable("mode=ro&immutable=1")
+
+    def _readable(self, query: str) -> sqlite3.Connection:
+        connection = connect(self.path, query)
         try:
             version = schema.version_of(connection)
             if version < schema.VERSION:
