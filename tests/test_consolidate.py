@@ -34,9 +34,9 @@ from edgecl.releases.slots import install_first, release_folder  # noqa: E402
 from edgecl.workstation import attempt, due  # noqa: E402
 from edgecl.workstation.acceptance import Verdict  # noqa: E402
 from edgecl.workstation.consolidate import Order, consolidate  # noqa: E402
-from edgecl.workstation.material import Material  # noqa: E402
+from edgecl.workstation.material import Material, held_out  # noqa: E402
 from edgecl.workstation.parent import IMPORTANCE, Parent  # noqa: E402
-from edgecl.workstation.recipes import recipe_of  # noqa: E402
+from edgecl.workstation.recipes import RECIPES, recipe_of  # noqa: E402
 from edgecl.workstation.sources import memory_at  # noqa: E402
 from edgecl.workstation.training import Plan  # noqa: E402
 
@@ -147,11 +147,30 @@ def test_the_next_consolidation_goes_on_from_the_weights_and_the_importances(con
     assert not first.importances
     one, other = (dict(p.tail.named_parameters()) for p in (parent, first))
     assert any(not np.array_equal(one[name].detach(), other[name].detach()) for name in one)
+    with Home.at(home).store(writable=False) as store:
+        memory = Material.of_examples(store.examples(), dict(store.classes()), parent.trunk_digest("int8"))
+    held = held_out(memory)
+    assert set(parent.exposure.held) == set(memory.marks()[held])
+    assert set(parent.exposure.trained) == set(memory.marks()[~held])
     assert parent.importances_of("ewc")
     assert not parent.importances_of("si"), "which measured nothing yet"
     record = run("consolidate", "--recipe", "ewc", "--home", home, "--json", *QUICK).record
     assert record["parent"] == 2
     assert record["epochs"][1]["penalty"] > 0.0, "the anchor is where the training began"
+
+
+def test_the_first_consolidation_has_a_strength_of_its_own_unless_one_is_given(home):
+    for options, strength in (((), RECIPES["ewc"].first_strength), (("--strength", 0.02), 0.02)):
+        record = run("consolidate", "--penalty", "ewc", *options, "--home", home, "--json", *QUICK).record
+        assert record["strength"] == pytest.approx(strength)
+
+
+def test_the_next_one_has_the_recipes_own(consolidated, tmp_path):
+    home = Path(shutil.copytree(consolidated[0], tmp_path / "home", symlinks=True))
+    assert run("release", "install", 2, "--unsigned", "--home", home).status == 0
+    record = run("consolidate", "--penalty", "ewc", "--home", home, "--json", *QUICK).record
+    assert record["strength"] == RECIPES["ewc"].strength
+    assert consolidated[1]["strength"] == RECIPES["ewc"].first_strength
 
 
 def test_no_checkpoint_is_left_behind(consolidated):

@@ -13,6 +13,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+import safetensors  # noqa: E402
+import safetensors.torch  # noqa: E402
 from test_material import material  # noqa: E402
 from torch import nn  # noqa: E402
 
@@ -118,6 +120,25 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, spoil):
         checkpoint.take_up(training(), tmp_path, "this one")
 
 
+@pytest.mark.parametrize("name", ["tail.conv.0.weight", "head.weight", "penalty.importance.conv.0.weight", "noise"])
+def test_a_checkpoint_with_one_number_changed_is_refused_before_any_of_it_is_taken_in(tmp_path, name):
+    cut = training()
+    cut.begin()
+    next(cut.epochs())
+    checkpoint.keep(cut, tmp_path, "this one")
+    path = tmp_path / checkpoint.FILE
+    with safetensors.safe_open(path, framework="pt") as file:
+        about, tensors = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    tensors[name].view(-1)[0] = 7
+    path.write_bytes(safetensors.torch.save(tensors, about))
+    again = training(seed=7)
+    before = weights(again)
+    with pytest.raises(ConsolidationRefused, match="not what was written"):
+        checkpoint.take_up(again, tmp_path, "this one")
+    assert same(before, weights(again))
+    assert again.done == []
+
+
 def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
     checkpoint.keep(training(), tmp_path, "this one")
     before = (tmp_path / checkpoint.FILE).read_bytes()
@@ -197,6 +218,31 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_numbers():
         one.tail.conv[1].bias[3] = math.nan
     with pytest.raises(ConsolidationRefused, match=r"not finite in epoch 2 \(cross-entropy nan.*diverged"):
         next(epochs)
+
+
+def test_a_held_out_loss_that_is_not_finite_ends_the_training():
+    one = training(replace(PLAN, epochs=1))
+    one.begin()
+    step = one._step
+
+    def last(rows):
+        found = step(rows)
+        with torch.no_grad():
+            one.tail.conv[1].bias[3] = math.nan
+        return found
+
+    one._step = last
+    one._fit = one._fit[: PLAN.batch]  # one step an epoch: no other finds it
+    with pytest.raises(ConsolidationRefused, match=r"not finite in epoch 1 \(held-out cross-entropy nan"):
+        next(one.epochs())
+
+
+def test_the_head_is_warmed_up_by_classes_of_equal_weight():
+    one = training()
+    one.material.class_ids[:] = np.where(np.arange(len(one.material)) < 26, 0, np.where(np.arange(30) < 28, 3, 4))
+    chosen = np.concatenate(list(one._balanced(50, 2 * PLAN.batch)))
+    counts = np.bincount(one.material.rows[chosen])
+    assert counts.max() - counts.min() <= 3
 
 
 def test_training_ends_three_epochs_after_what_is_held_out_was_answered_best():

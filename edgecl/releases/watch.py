@@ -169,13 +169,10 @@ class Watch:
         """Add what was counted since the last look to what is in the journal by now."""
         counted_for = self._journal.active if self._journal is not None else None
         found = journals.read(self._home)
-        if self._owed is not None:
+        if self._owed is not None and found is not None and found.active == self._owed[0]:
             number, reason = self._owed
-            if found is not None and found.active == number:
-                self._journal = transitions.roll_back(self._home, reason, number, wait=False)
-            self._owed = None
-            return
-        self._journal = found
+            found = transitions.roll_back(self._home, reason, number, wait=False)
+        self._owed, self._journal = None, found
         if self._journal is not None and self._is_news(self._journal, counted_for):
             with slots.changing(self._home, wait=False) as now:
                 self._journal = now

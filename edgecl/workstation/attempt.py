@@ -28,7 +28,7 @@ from edgecl.workstation.recipes import Recipe
 from edgecl.workstation.training import Plan
 
 NOWHERE = "0" * 64  # digest of a tail that is in no release yet
-SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way that was trained; the first that is accepted is gone
+SHARES = (1.0, 0.75, 0.5, 0.25)  # of the way that was trained, tried in turn until one is accepted
 
 
 @dataclass(frozen=True, eq=False)
