@@ -47,9 +47,8 @@ def become_good(home):
         slots.write_journal(home, journal.good(time.time(), "proved itself"))
 
 
-def switch(home, number=2):
-    manifest = tiny.files_of(home, number).get("manifest.json", b"")
-    return transitions.switch(home, number, manifest, "switched to", Trial())
+def switch(home, number=2, files=None):
+    return transitions.switch(home, number, files or tiny.files_of(home, number), "switched to", Trial())
 
 
 def refusals(home, work):
@@ -169,17 +168,18 @@ def test_it_goes_on_to_an_earlier_one_that_is_whole(home):
 
 
 def test_a_candidate_that_was_changed_after_it_was_verified_is_not_switched_to(home):
-    verified = tiny.files_of(home, 2)["manifest.json"]
+    verified = tiny.files_of(home, 2)
     evil = Path(shutil.copytree(home, home.with_name("evil"), symlinks=True))
     shutil.rmtree(evil / "releases" / "0002")
     tiny.candidate(evil, change=0.5)
     shutil.rmtree(home / "releases" / "0002")
     shutil.copytree(evil / "releases" / "0002", home / "releases" / "0002")
     with pytest.raises(ReleaseError, match="changed since it was verified"):
-        transitions.switch(home, 2, verified, "", Trial())
+        switch(home, 2, verified)
+    verified = tiny.files_of(evil, 2)
     cut_off(evil / "releases" / "0002")
     with pytest.raises(ReleaseError, match="changed since it was verified"):
-        switch(evil)
+        switch(evil, 2, verified)
     assert states(home)[2] == states(evil)[2] == "candidate"
 
 

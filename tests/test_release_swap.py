@@ -327,7 +327,7 @@ def test_old_releases_take_their_embeddings_with_them(home):
 
 
 def test_a_reader_embeds_in_memory_what_this_tail_has_not_seen_and_writes_nothing(home):
-    transitions.switch(home, 2, tiny.files_of(home, 2)["manifest.json"], "by hand", Trial())
+    transitions.switch(home, 2, tiny.files_of(home, 2), "by hand", Trial())
     before = (home / "edgecl.db").read_bytes()
     with Home.at(home).learner(writable=False) as learner:
         assert learner.backbone.tail_digest == tiny.active_tail(home)

@@ -15,7 +15,6 @@ from typing import Literal
 from edgecl.errors import ReleaseError, ReleaseRefused, StoreBusy, StoreUnwritable
 from edgecl.kept_heads import keep_head
 from edgecl.learner import Learner
-from edgecl.manifest import MANIFEST_FILE
 from edgecl.releases import slots, transitions
 from edgecl.releases.journal import Trial
 from edgecl.releases.migration import Chunk, Failed, Fitted, Migration, Opened
@@ -90,7 +89,7 @@ class Swap:
         self.done = self.total = 0
         self._learner, self._clock, self._wait_s = learner, clock, wait_s
         self._home: Path = home
-        self._manifest = files[MANIFEST_FILE]
+        self._files = files
         self._begun = clock()
         self._opened: Opened | None = None
         self._fitted: Fitted | None = None
@@ -126,7 +125,7 @@ class Swap:
         before, after = self._accuracy
         known = () if fitted.recogniser is None else tuple(fitted.recogniser.head.class_ids.tolist())
         trial = Trial(accuracy=after, class_ids=known, frame_ms=opened.latency.old_ms)
-        journal = transitions.switch(self._home, self.number, self._manifest, "switched to", trial)
+        journal = transitions.switch(self._home, self.number, self._files, "switched to", trial)
         self._learner.adopt(opened.backbone, fitted.view, fitted.recogniser)
         switch_ms = 1000.0 * (time.perf_counter() - begun)
         self.stage = "done"
