@@ -37,7 +37,7 @@ demo: $(DEMO_READY) ## teach a camera; without one, sample photographs. ARGS=--s
 	@$(BIN)/edgecl demo $(ARGS)
 
 test: $(DEV_READY) ## run all tests with coverage
-	@OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90 $(ARGS)
 
 lint: $(DEV_READY) ## ruff and mypy
 	@$(BIN)/ruff check .
