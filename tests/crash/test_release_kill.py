@@ -41,7 +41,7 @@ def made(tmp_path_factory):
             receive(home, open_source(root / "release-0002.edgecl"), tiny.SETTINGS, unsigned=True)
         if name == "trial":
             with Home.at(home).learner() as learner:
-                install(learner, 2)
+                install(learner, 2, tiny.files_of(home, 2))
                 tiny.teach(learner.store, learner.backbone, "knife", 4)  # which the first tail has not seen
     return root
 
@@ -130,7 +130,7 @@ def test_a_kill_while_a_release_is_installed_leaves_the_old_one_or_the_new_one_w
     assert all(found[n][:2] == (1, 2) for n in apart)
     for n in [n for n in found if found[n][1] == 1][::8]:
         with Home.at(folder / str(n)).learner() as learner:
-            install(learner, 2)
+            install(learner, 2, tiny.files_of(folder / str(n), 2))
         assert running(folder / str(n))[1] == 2
 
 
