@@ -43,9 +43,9 @@ def draw(runs: dict[tuple[str, int], dict[str, Any]], seeds: range) -> bytes:
         found = [runs[name, seed]["final_accuracy_consolidated"] for seed in seeds]
         bars.barh(place, means[name], color=BEFORE if name == "frozen" else AFTER, height=0.6)
         bars.plot(found, [place] * len(found), "|", color="black", markersize=9)
-        bars.text(means[name] + 0.004, place, f"{means[name]:.3f}", va="center")
+        bars.text(max(found) + 0.004, place, f"{means[name]:.3f}", va="center")
     bars.set_yticks(range(len(order)), order)
-    bars.set(title="test accuracy after one consolidation", xlim=(0.7, 0.88))
+    bars.set(title="test accuracy after one consolidation", xlim=(0.7, 0.85), xticks=(0.70, 0.75, 0.80, 0.85))
     one = runs[DEFAULT, 0]
     before = np.array(list(one["per_class"].values()))
     after = np.array([one["per_class_consolidated"][name] for name in one["per_class"]])
