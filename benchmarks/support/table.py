@@ -167,7 +167,7 @@ ROWS = (
             "grocery, best strategy that keeps nothing, final accuracy",
         ),
         "{:.3f} / {:.3f} / {:.3f}",
-        "within 0.01 / above",
+        "within 0.01, missed / above",
     ),
     Row(
         "the same with COIL-100",
