@@ -129,7 +129,7 @@ class Report:
             "|---|--:|--:|--:|--:|",
             *(
                 f"| {name.replace('|', '&#124;')} | {figures['views']} | {figures['before']:.2f} | "
-                f"{figures['after']:.2f} | {100 * figures['fall']:+.1f} |"
+                f"{figures['after']:.2f} | {100 * figures['fall'] + 0.0:+.1f} |"
                 for name, figures in sorted(judged.per_class().items(), key=lambda item: -item[1]["fall"])[:WORST]
             ),
             "",
