@@ -191,6 +191,10 @@ def test_another_release_of_a_candidates_number_is_refused_and_the_same_one_comp
     less = {name: data for name, data in files.items() if name != "training.safetensors"}
     transitions.put_candidate(home, 2, less, "the same again, for devices")
     assert tiny.tree(home) == before
+    (home / "releases" / "0002" / "report.md").write_bytes(b"another\n")
+    transitions.put_candidate(home, 2, less, "the same again, over what was edited")
+    assert tiny.tree(home)["releases/0002/report.md"] == files["report.md"]
+    assert tiny.files_of(home, 2) == files, "what is not sent again stays"
     (home / "releases" / "0002" / "training.safetensors").unlink()
     transitions.put_candidate(home, 2, files, "the same again, whole")
     assert tiny.files_of(home, 2) == files

@@ -225,7 +225,7 @@ def test_a_class_learned_worse_than_at_the_switch_brings_back_the_release_before
     assert "at the switch" in journal.entry(number).reason
 
 
-def test_what_a_memory_lost_is_not_held_against_the_release_where_the_one_before_does_no_better(home):
+def test_what_a_memory_lost_is_not_held_against_the_release_where_the_one_before_does_no_better(home, monkeypatch):
     clock = Clock()
     with place(home).learner() as learner:
         found = Watch(learner, clock)
@@ -238,6 +238,11 @@ def test_what_a_memory_lost_is_not_held_against_the_release_where_the_one_before
         learner._memory_changed()
         learner.relearn()
         shown(found, clock, 1)
+        fitted = []
+        monkeypatch.setattr(found, "_accuracy_before", lambda known: fitted.append(known))
+        clock.now += 60.0
+        shown(found, clock, 1)
+        assert not fitted, "it was found once, and is not looked for again with every look"
         worse = mean_accuracy(learner.recogniser.held_out, trial_of(home).class_ids)
         assert worse < trial_of(home).accuracy - learner.settings.release.accuracy_drop_max
     assert state(home) == "trial"

@@ -54,9 +54,7 @@ def ground_of(home: Path, settings: Settings, above: bool = True) -> Ground:
 
 def lies_here(home: Path, source: Source) -> bool:
     """Whether it is one of this home's own releases, which may have run before and is looked at again."""
-    return isinstance(source, Folder) and Path(source.title).resolve() in {
-        path.resolve() for path in slots.folders(home)
-    }
+    return isinstance(source, Folder) and Path(source.title).resolve().parent == (home / "releases").resolve()
 
 
 def receive(home: Path, source: Source, settings: Settings, unsigned: bool = False) -> Verified:

@@ -187,8 +187,10 @@ def trust(home: Path, key: PublicKey) -> list[PublicKey]:
     if key.raw not in {known.raw for known in keys}:
         keys.append(key)
         path = private_folder(home) / TRUSTED_FILE
-        there = path.read_text("utf-8") if path.exists() else ""  # with what its owner noted in it
-        write_durably(path, f"{there}{'' if there.endswith(chr(10)) or not there else chr(10)}{key.line}\n".encode())
+        there = path.read_bytes() if path.exists() else b""  # with what its owner noted in it
+        if there and not there.endswith(b"\n"):
+            there += b"\n"
+        write_durably(path, there + f"{key.line}\n".encode())
     return keys
 
 

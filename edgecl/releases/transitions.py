@@ -26,14 +26,15 @@ def put_candidate(home: Path, number: int, files: Mapping[str, bytes], reason: s
     with slots.changing(home) as before:
         _check_free(before, number)
         folder = slots.release_folder(home, number)
-        if _document_in(folder) is not None and slots.is_whole(home, number):
-            if _document_in(folder) != files[DOCUMENT_FILE]:
+        known = _document_in(folder)
+        if known is not None and slots.is_whole(home, number):
+            if known != files[DOCUMENT_FILE]:
                 raise ReleaseError(
                     f"found another release {number} in this home, expected a number that none has: it is never used "
                     f"twice; sign the new one with a higher number, or remove {folder}"
                 )
             there = {path.name: path.read_bytes() for path in folder.iterdir()}
-            if there.keys() >= files.keys():
+            if there.items() >= files.items():
                 return folder
             files = there | dict(files)
         return put(home, before, number, files, reason)

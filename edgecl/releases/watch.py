@@ -86,6 +86,7 @@ class Watch:
         self._times: deque[float] = deque(maxlen=FRAMES_JUDGED)
         self._last_frame: float | None = None
         self._judged: Recogniser | None = None
+        self._blameless: Recogniser | None = None  # the last whose memory, not whose tail, was found to blame
         self._finite, self._failed = True, False
         self._owed: tuple[int, str] | None = None  # a release that was let go of, and why, where it is not written yet
         self._look()
@@ -225,14 +226,17 @@ class Watch:
         A backup that was put back, or look-alikes that were taught, make the release before answer no better.
         """
         recogniser, running = self.learner.recogniser, self._journal
-        if recogniser is None or running is None or running.trial is None:
+        if recogniser is None or recogniser is self._blameless or running is None or running.trial is None:
             return None
         known = running.trial.class_ids
         accuracy = mean_accuracy(recogniser.held_out, known)
         if not trial.is_worse(running.trial, accuracy, self._settings):
             return accuracy
         before = self._accuracy_before(known)
-        return accuracy if before is None or trial.is_worse(running.trial, accuracy, self._settings, before) else None
+        if before is None or trial.is_worse(running.trial, accuracy, self._settings, before):
+            return accuracy
+        self._blameless = recogniser  # a head is not fitted again to find the same
+        return None
 
     def _accuracy_before(self, known: Sequence[int]) -> float | None:
         """The same of the release before, with the memory as it is now; None where it cannot be told."""
