@@ -142,8 +142,12 @@ def test_unsigned_is_allowed_here_alone(homes, tmp_path):
     assert run("release", "install", path, "--unsigned", "--home", homes[1]).status == 0
 
 
-def test_a_candidate_of_the_home_is_installed_by_its_number(homes):
+def test_a_signature_that_is_there_counts_also_where_none_is_needed(homes):
+    (homes[0] / "trusted_keys").unlink()
     assert run("release", "install", 2, "--unsigned", "--home", homes[0]).status == 1, "its key is not trusted there"
+
+
+def test_an_unsigned_candidate_of_the_home_is_installed_by_its_number(homes):
     (homes[0] / "releases" / "0002" / "release.sig").unlink()
     assert run("release", "install", 2, "--unsigned", "--home", homes[0], "--json").record["number"] == 2
 
@@ -277,6 +281,17 @@ def test_a_key_pair_is_made_and_only_its_public_half_is_printed(tmp_path):
     secret = "".join(path.read_text("ascii").splitlines()[1:-1])
     assert secret not in result.out + result.err
     assert run("release", "keygen", "--home", tmp_path / "home").status == 1
+
+
+def test_a_home_takes_what_its_own_key_signed(homes):
+    assert run("release", "install", 2, "--home", homes[0], "--json").record["number"] == 2
+
+
+def test_a_home_does_not_trust_a_key_made_for_elsewhere(homes, tmp_path):
+    record = run("release", "keygen", tmp_path / "other.pem", "--home", homes[0], "--json").record
+    assert (record["trusted_here"], record["public"] in (homes[0] / "trusted_keys").read_text()) == (False, False)
+    run("release", "sign", 2, "--key", tmp_path / "other.pem", "--home", homes[0])
+    assert run("release", "install", 2, "--home", homes[0]).status == 1
 
 
 def test_a_release_can_be_signed_by_another_key(homes, tmp_path):

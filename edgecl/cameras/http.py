@@ -237,7 +237,7 @@ class _Https(urllib.request.HTTPSHandler):
 
 
 def _prompt(kind: type[http.client.HTTPConnection], read_timeout_s: float) -> Any:
-    class Prompt(kind):  # type: ignore[misc, valid-type]
+    class Prompt(kind):  # type: ignore[misc, valid-type]  # either of two classes, known when it runs
         response_class = functools.partial(_Answer, read_timeout_s)
 
     return Prompt

@@ -204,14 +204,19 @@ def keygen(
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a key pair and print its public line, which devices are told to trust."""
+    """Make a key pair and print its public line, which devices are told to trust; a home trusts its own."""
     from edgecl.home import Home
     from edgecl.releases.signing import KEY_FILE, generate
+    from edgecl.releases.signing import trust as add
 
-    path = file or Home.at(home).folder / KEY_FILE
+    place = Home.at(home).folder
+    path = file or place / KEY_FILE
     key = generate(path, comment)
+    if file is None:
+        add(place, key)
     terminal = Terminal(as_json)
-    terminal.answer({"id": key.id, "public": key.line, "private_key_file": str(path)}, key.line)
+    record = {"id": key.id, "public": key.line, "private_key_file": str(path), "trusted_here": file is None}
+    terminal.answer(record, key.line)
     terminal.note(f"the private key is in {path}; whoever has it can change what your devices run")
 
 
