@@ -1,8 +1,9 @@
 """Published strategies beside edgecl: ten lessons, each seen once, the same pictures in the same order.
 
 The strategies train the tail and a head of their own; their settings are those of `strategy_constants.py`. edgecl's
-head leaves the tail as it is and keeps 20 latents of each class; once more with one consolidation of the tail at the
-end, from those latents alone, as far as it is accepted.
+head leaves the tail as it is and keeps 20 latents of each class; once more with consolidations of the tail at the end,
+from those latents alone, as far as they are accepted: one, and as many as are accepted one after the other, which is
+how `edgecl consolidate --if-due` goes on.
 
 Names of methods as arguments measure only these anew; the others stay as they were measured last.
 """
@@ -21,6 +22,7 @@ from support.twice import cache_folder
 
 SETS = ("grocery", "coil100")
 OWN, CONSOLIDATED = "edgecl", "edgecl, consolidated"
+TIMES = 20  # consolidations at most; one is refused long before
 REGULARISED = ("si", "ewc", "lwf")
 MORE = 0.001  # what counts as better
 
@@ -29,7 +31,8 @@ def measured(folder: str, method: str) -> dict[str, Any]:
     """One evaluation, with the commit it was made by and how long it took with all that it needs."""
     from edgecl.workstation.recipes import DEFAULT
 
-    options = {OWN: ["--keep", "20"], CONSOLIDATED: ["--keep", "20", "--consolidate", DEFAULT]}
+    keep = ["--keep", "20"]
+    options = {OWN: keep, CONSOLIDATED: [*keep, "--consolidate", DEFAULT, "--times", str(TIMES)]}
     begun = time.perf_counter()
     result = edgecl(
         *("eval", "nc", str(data(folder)), "--lessons", "10", "--cache", str(cache_folder())),
@@ -60,6 +63,8 @@ def figures(name: str, results: dict[str, dict[str, Any]]) -> list[Figure]:
     reached = {method: final(found) for method, found in results.items()}
     published = [value for method, value in reached.items() if method not in (OWN, CONSOLIDATED, "cumulative")]
     regularised = [reached[method] for method in REGULARISED]
+    rounds = results[CONSOLIDATED]["rounds"]
+    once, accepted = rounds[0]["final_accuracy_released"], sum(one["share"] > 0 for one in rounds)
     return [
         *(Figure(f"{name}, {method}, final accuracy", value) for method, value in reached.items()),
         Figure(f"{name}, ar1 − best of si, ewc, lwf", reached["ar1"] - max(regularised), f">= {MORE}"),
@@ -67,6 +72,8 @@ def figures(name: str, results: dict[str, dict[str, Any]]) -> list[Figure]:
         Figure(f"{name}, best strategy that keeps nothing, final accuracy", max(published)),
         Figure(f"{name}, edgecl − best strategy that keeps nothing", reached[OWN] - max(published), f">= {MORE}"),
         Figure(f"{name}, edgecl before consolidation − cumulative", reached[OWN] - reached["cumulative"]),
+        Figure(f"{name}, edgecl, consolidated once, final accuracy", once),
+        Figure(f"{name}, edgecl, consolidations that were accepted", accepted),
         Figure(f"{name}, edgecl consolidated − cumulative", reached[CONSOLIDATED] - reached["cumulative"], ">= -0.01"),
     ]
 

@@ -523,7 +523,7 @@ def test_a_timer_waits_for_enough_new_lessons(consolidated, tmp_path):
     home = Path(shutil.copytree(consolidated[0], tmp_path / "home", symlinks=True))
     record = run("consolidate", "--if-due", "--home", home, "--json", *QUICK).record
     assert record["due"] is False
-    assert "found 0 lessons since the last consolidation, expected 2" in record["reason"]
+    assert "found 0 lessons since the last consolidation, expected 2, or release 2, which it became" in record["reason"]
     for number in range(2):
         run("teach", "astronaut", save_pictures(tmp_path / f"{number}", "astronaut", 3 + number), "--home", home)
     record = run("consolidate", "--if-due", "--recipe", "naive", "--home", home, "--json", *QUICK).record
@@ -531,14 +531,30 @@ def test_a_timer_waits_for_enough_new_lessons(consolidated, tmp_path):
     assert record["epochs"]
 
 
+def test_a_timer_trains_further_what_the_last_one_became_until_one_is_refused(consolidated, tmp_path):
+    home = Path(shutil.copytree(consolidated[0], tmp_path / "home", symlinks=True))
+    assert run("release", "install", 2, "--unsigned", "--home", home).status == 0
+    (home / "edgecl.toml").write_text(LENIENT.replace("gain_min = 0.0", "gain_min = 1.0"))
+    record = run("consolidate", "--if-due", "--home", home, "--json", *QUICK).record
+    assert (record["epochs"] != [], record["accepted"]) == (True, False)
+    assert run("consolidate", "--if-due", "--home", home, "--json", *QUICK).record["due"] is False
+
+
 def test_each_memory_has_lessons_of_its_own(taught_home, tmp_path):
     with Home.at(taught_home).store(writable=False) as store:
-        assert due.lessons_since(tmp_path, "here", store) == 3
-        due.remember(tmp_path, "here", 2)
-        assert due.lessons_since(tmp_path, "here", store) == 1
-        assert due.lessons_since(tmp_path, "there", store) == 3
-        due.remember(tmp_path, "here", 99)
-        assert due.lessons_since(tmp_path, "here", store) == 3, "a memory that has not come so far is another"
+        assert due.lessons_since(due.last_of(tmp_path, "here"), store) == 3
+        due.remember(tmp_path, "here", due.Last(2))
+        assert due.lessons_since(due.last_of(tmp_path, "here"), store) == 1
+        assert due.lessons_since(due.last_of(tmp_path, "there"), store) == 3
+        due.remember(tmp_path, "here", due.Last(99))
+        left = due.lessons_since(due.last_of(tmp_path, "here"), store)
+        assert left == 3, "a memory that has not come so far is another"
+
+
+@pytest.mark.parametrize("content", ["[", "[]", '{"home": 3}', '{"home": {"lesson": "3"}}', '{"home": {"other": 3}}'])
+def test_notes_that_cannot_be_read_are_none(tmp_path, content):
+    (tmp_path / due.FILE).write_text(content)
+    assert due.last_of(tmp_path, "home") == due.Last()
 
 
 def test_two_at_once_in_one_home_are_one_too_many(home):

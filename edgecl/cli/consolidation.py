@@ -108,17 +108,24 @@ def _require_training() -> None:
 
 def _waiting(place: Home, order: Order) -> dict[str, Any] | None:
     """What to answer where it is not time yet."""
+    from edgecl.releases.slots import current
     from edgecl.workstation import due
     from edgecl.workstation.consolidate import FOLDER, source_of
     from edgecl.workstation.sources import memory_at
 
     source, name = source_of(place, order.memory)
+    last = due.last_of(place.folder / FOLDER, name)
+    if last.release is not None and current(place.folder).name == f"{last.release:04}":
+        return None  # what the last one became runs, and may be trained further
     with memory_at(source) as store:
-        found = due.lessons_since(place.folder / FOLDER, name, store)
+        found = due.lessons_since(last, store)
     needed = place.settings.consolidation.due_lessons
     if found >= needed:
         return None
-    reason = f"not due: found {found} lessons since the last consolidation, expected {needed}; nothing was done"
+    reason = f"not due: found {found} lessons since the last consolidation, expected {needed}"
+    if last.release is not None:
+        reason += f", or release {last.release}, which it became, to run"
+    reason += "; nothing was done"
     return {"recipe": order.recipe.name, "accepted": False, "reason": reason, "release": None, "due": False}
 
 

@@ -53,6 +53,10 @@ def new_classes(
             help="Train the tail once at the end, on what the memory kept, and test again. Needs edgecl[train].",
         ),
     ] = None,
+    times: Annotated[
+        int,
+        typer.Option(min=1, max=100, help="Consolidate again what the last one became, so often or until refused."),
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Of that training.")] = 0,
     home: HomeOption = None,
     as_json: JsonOption = False,
@@ -84,7 +88,7 @@ def new_classes(
             result = new_classes_by(strategy, setting, backbone, *told)
         elif consolidate is not None:
             release = current(place.folder)
-            result = new_classes_consolidated(consolidate, seed, setting, backbone, release, *told, training)
+            result = new_classes_consolidated(consolidate, seed, setting, backbone, release, *told, training, times)
         else:
             result = new_classes(setting, backbone, *told)
     terminal.answer(dataclasses.asdict(result), new_classes_text(result))

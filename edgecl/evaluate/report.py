@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecl.evaluate.consolidated import Consolidated
+from edgecl.evaluate.consolidated import Consolidated, Round
 from edgecl.evaluate.new_classes import NewClasses
 from edgecl.evaluate.open_set import OpenSet
 from edgecl.evaluate.speed import Speed
@@ -34,14 +34,20 @@ def new_classes_text(result: NewClasses) -> str:
 
 
 def _consolidated(result: Consolidated) -> str:
-    verdict = "refused"
-    if result.accepted:
-        share, accuracy = 100 * result.share_released, result.final_accuracy_released
-        verdict = f"{share:.0f} % of the way accepted, then {accuracy:.4f} on test"
+    first, *further = result.rounds
+    lines = [
+        f"  consolidated       {result.final_accuracy_consolidated:.4f} by {result.recipe} in {first.seconds:.0f} s; "
+        f"{_round(first)}",
+        *(f"  once more          in {one.seconds:.0f} s; {_round(one)}" for one in further),
+    ]
+    return "\n".join(lines)
+
+
+def _round(one: Round) -> str:
+    verdict = f"{100 * one.share:.0f} % of the way accepted" if one.share else "refused"
     return (
-        f"  consolidated       {result.final_accuracy_consolidated:.4f} by {result.recipe} in "
-        f"{result.seconds_consolidating:.0f} s; held-out views {result.held_out_before:.4f} before, "
-        f"{result.held_out_after:.4f} after, {verdict}"
+        f"held-out views {one.held_out_before:.4f} before, {one.held_out_after:.4f} after, {verdict}, "
+        f"then {one.final_accuracy_released:.4f} on test"
     )
 
 

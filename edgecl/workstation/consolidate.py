@@ -143,7 +143,7 @@ def _consolidate(
     checkpoint.drop(folder)
     for file, data in files.items():
         write_durably(folder / file, data)
-    due.remember(folder, name, newest)
+    due.remember(folder, name, due.Last(newest, number))
     return Outcome(report, folder, number)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import safetensors.torch
 import torch
 
@@ -43,6 +46,14 @@ def release_files(made: Attempt) -> dict[str, bytes]:
     files[TRAINING_FILE] = safetensors.torch.save({**weights, **importances, **exposure})
     files[MANIFEST_FILE] = manifest.to_bytes()
     return files
+
+
+def write_whole(made: Attempt, folder: Path) -> Path:
+    """The release in the new `folder`, with what it shares with its parent: for who wants to train it further."""
+    shutil.copytree(made.parent.folder, folder)
+    for name, data in release_files(made).items():
+        (folder / name).write_bytes(data)
+    return folder
 
 
 def _tail_name(precision: Precision) -> str:
