@@ -221,11 +221,12 @@ def test_how_much_accuracy_may_be_lost_is_a_setting(home):
         )
 
 
-def test_a_tail_that_is_much_slower_is_refused(home, learner):
+def test_a_tail_that_is_much_slower_is_refused(home):
     document = tiny.candidate(home, slow=12)
-    with pytest.raises(ReleaseRefused, match=r"times as slow as the one that runs, expected at most 1\.5"):
-        install(learner, document.number, tiny.files_of(learner.store.home, document.number))
-    assert_unchanged(home, learner)
+    with Home(home, settings()).learner() as learner:
+        with pytest.raises(ReleaseRefused, match=r"times as slow as the one that runs, expected at most 1\.5"):
+            install(learner, document.number, tiny.files_of(learner.store.home, document.number))
+        assert_unchanged(home, learner)
 
 
 def test_a_tail_whose_numbers_are_not_finite_is_refused(home, learner):
