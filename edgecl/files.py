@@ -156,6 +156,21 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock file `path` at this moment."""
+    try:
+        handle = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
 @contextlib.contextmanager
 def exclusive(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold the lock file `path` for this process. The system drops the lock when the process ends, however it ends.

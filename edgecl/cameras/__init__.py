@@ -5,7 +5,11 @@ A file in this folder becomes a camera by having
 * `FORM`: how its addresses look, for people,
 * `accepts(url) -> bool`: whether an address is one of them; quick, and opens nothing,
 * `is_live(url) -> bool`: whether frames come in real time whether or not someone looks,
-* `frames(url, settings)`: a generator of `Frame`, or another iterator with `close()`, which releases the device.
+* `frames(url, settings)`: a generator of `Frame`, or another iterator with `close()`, which releases the device,
+
+and, where that can be told without opening it,
+
+* `is_there(url, limit_s) -> bool`: whether an attempt to open it may succeed.
 """
 
 from __future__ import annotations
@@ -87,6 +91,20 @@ def is_live(url: str) -> bool:
         CameraUnavailable: no file of this folder knows the address.
     """
     return _scheme(url).is_live(url)
+
+
+def is_there(url: str, limit_s: float) -> bool | None:
+    """Whether it is worth while to open `url` now; None where that cannot be told without opening it.
+
+    Args:
+        url: of a camera.
+        limit_s: how long to look.
+
+    Raises:
+        CameraUnavailable: no file of this folder knows the address.
+    """
+    look = getattr(_scheme(url), "is_there", None)
+    return None if look is None else bool(look(url, limit_s))
 
 
 def redact(url: str) -> str:

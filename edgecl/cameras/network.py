@@ -10,6 +10,7 @@ import cv2
 from edgecl.cameras import redact
 from edgecl.cameras.capture import Capture, ffmpeg_options
 from edgecl.cameras.http import connect_http
+from edgecl.cameras.presence import answers
 from edgecl.cameras.reconnect import Pictures, Reconnecting
 from edgecl.config import CameraSettings
 
@@ -27,6 +28,11 @@ def accepts(url: str) -> bool:
 def is_live(url: str) -> bool:
     """Always."""
     return True
+
+
+def is_there(url: str, limit_s: float) -> bool:
+    """Whether something speaks the protocol there."""
+    return answers(url, limit_s)
 
 
 def frames(url: str, settings: CameraSettings) -> Reconnecting:

@@ -40,16 +40,30 @@ def frames(url: str, settings: CameraSettings) -> Reconnecting:
     return Reconnecting(functools.partial(_connect, url, settings), settings, url)
 
 
+def is_there(url: str, limit_s: float) -> bool:
+    """Whether this user may open the device; where devices have no paths, nothing speaks against it."""
+    device = _device(url)
+    return device is None or os.access(device, os.R_OK | os.W_OK)
+
+
 def _connect(url: str, settings: CameraSettings) -> Pictures:
     size = [cv2.CAP_PROP_FRAME_WIDTH, settings.width_px, cv2.CAP_PROP_FRAME_HEIGHT, settings.height_px]
-    number, path = _NUMBER.fullmatch(url), _PATH.fullmatch(url)
     remedy = "end the program that uses it, or name another camera"
-    if sys.platform.startswith("linux"):
-        device = path[1] if path else f"/dev/video{int(number[1])}" if number else url
-        _check_device(url, Path(device))
-        return Capture(device, cv2.CAP_V4L2, size, settings, url, remedy)
+    device = _device(url)
+    if device is not None:
+        _check_device(url, device)
+        return Capture(str(device), cv2.CAP_V4L2, size, settings, url, remedy)
+    number = _NUMBER.fullmatch(url)
     backend = cv2.CAP_AVFOUNDATION if sys.platform == "darwin" else cv2.CAP_ANY
     return Capture(int(number[1]) if number else url, backend, size, settings, url, remedy)
+
+
+def _device(url: str) -> Path | None:
+    """The device's path; None on systems that number them otherwise."""
+    if not sys.platform.startswith("linux"):
+        return None
+    number, path = _NUMBER.fullmatch(url), _PATH.fullmatch(url)
+    return Path(path[1] if path else f"/dev/video{int(number[1])}" if number else url)
 
 
 def _check_device(url: str, device: Path) -> None:
