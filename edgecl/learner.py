@@ -1,7 +1,7 @@
 """The learner: predict, teach, undo, correct, rename, merge, forget, rebuild. No threads, no sockets.
 
 It owns the store. What is taught is committed first and learned afterwards: a lesson is never lost, and the head can
-always be made again from the memory.
+always be made again from the memory. Whoever answers frames meanwhile learns elsewhere: see `learns_at_once`.
 """
 
 from __future__ import annotations
@@ -61,15 +61,21 @@ class Learner:
         backbone: makes the embeddings.
         settings: of this home.
         recogniser: what has been learned, None while nothing was taught. Replaced whole, never changed.
+        learns_at_once: whether a change is learned before the call that makes it returns. If not, `due` is set and the
+            head of before goes on answering, without classes that are gone; whoever owns the learner fits a head to
+            `view`, on a thread of its own if it likes, and hands it to `take_up`.
+        due: whether something was changed that is not learned yet.
         mismatch: set while the memory's examples were made by another trunk. Nothing can be learned or answered then,
             but what was taught can still be listed, renamed, undone and forgotten.
     """
 
-    def __init__(self, store: Store, backbone: Backbone, settings: Settings) -> None:
+    def __init__(self, store: Store, backbone: Backbone, settings: Settings, learns_at_once: bool = True) -> None:
         """Take up where the memory left off; learn again only what its last fitted head lacks."""
         self.store = store
         self.backbone = backbone
         self.settings = settings
+        self.learns_at_once = learns_at_once
+        self.due = False
         self.names = store.classes()
         self.mismatch = self._find_mismatch()
         self._view: MemoryView | None = None
@@ -126,7 +132,7 @@ class Learner:
         before = self.recogniser
         self.relearn()
         full_ms = (time.perf_counter() - begun) * 1000.0
-        return self._report(lesson, before, first_ms, full_ms)
+        return self.report(lesson, before, first_ms, full_ms)
 
     def commit(self, label: str, burst: Burst, origin: str) -> Lesson:
         """Write the lesson and answer for its class at once; `relearn` has to follow.
@@ -136,29 +142,31 @@ class Learner:
         """
         label = check_label(label)
         burst.follow(self.backbone)
-        vectors = burst.vectors()
-        chosen = self._select(label, vectors)
+        chosen = self._select(label, burst.vectors())
         if not chosen.kept:
             raise NothingKept(_nothing_kept(label, burst))
-        kept = list(chosen.kept)
-        draft = LessonDraft(
-            label,
-            origin,
-            [burst.candidates[index].example(self.backbone.trunk_digest) for index in kept],
-            vectors[kept],
-            self.backbone.tail_digest,
-            seen=burst.seen,
-            redundant=burst.seen - burst.rejected - len(kept),
-            rejected=burst.rejected,
-            reasons=burst.reasons,
-            taken_at=time.time(),
-            displaced=chosen.displaced,
-        )
+        draft = self._draft(label, burst, origin, chosen)
         lesson = self.store.teach(draft, self.settings.memory.undoable_lessons)
         self._memory_changed()
         if self.recogniser is not None and lesson.class_id not in self.recogniser.head.class_ids:
             self.recogniser = self.recogniser.with_new_class(self.view, lesson.class_id)
         return lesson
+
+    def report(self, lesson: Lesson, before: Recogniser | None, first_ms: float, full_ms: float) -> LessonReport:
+        """What the lesson did, once it is learned.
+
+        Args:
+            lesson: as the memory recorded it.
+            before: what answered before it was learned.
+            first_ms: see `LessonReport`.
+            full_ms: see `LessonReport`.
+        """
+        after = self.recogniser
+        known_before = before.held_out.mean_of_others(lesson.class_id) if before is not None else None
+        if after is None:
+            return LessonReport(lesson, None, known_before, None, first_ms, full_ms)
+        accuracy, others = after.held_out.of(lesson.class_id), after.held_out.mean_of_others(lesson.class_id)
+        return LessonReport(lesson, accuracy, known_before, others, first_ms, full_ms)
 
     # Changing what was taught
 
@@ -177,6 +185,25 @@ class Learner:
             ItemUnknown, LabelRefused: see Store.correct.
         """
         return self._changed(lambda: self.store.correct(example_id, label))
+
+    def drop(self, example_id: int) -> Lesson:
+        """Take one example out of the memory.
+
+        Raises:
+            ItemUnknown: see Store.drop.
+        """
+        return self._changed(lambda: self.store.drop(example_id))
+
+    def deny(self, label: str, burst: Burst, origin: str) -> Lesson:
+        """Say that the frames of `burst` are not of a class, whatever else they show.
+
+        Raises:
+            ClassUnknown, NothingKept: see Store.deny.
+        """
+        burst.follow(self.backbone)
+        everything = Selection(tuple(range(len(burst.candidates))), ())
+        draft = self._draft(check_label(label), burst, origin, everything)
+        return self._changed(lambda: self.store.deny(draft))
 
     def rename(self, name: str, new: str) -> Lesson:
         """Give a class another name.
@@ -223,20 +250,37 @@ class Learner:
         return self._view
 
     def relearn(self) -> None:
-        """Fit the head to the memory as it is now, calibrate it, keep it."""
+        """Fit the head to the memory as it is now, calibrate it, keep it; or see to it that someone else does."""
         for smoother in self._smoothers.values():
             smoother.reset()
         if self.mismatch is not None:
             self.recogniser = None
             return
-        view = self.view
+        if self.learns_at_once:
+            self.take_up(self.view, Recogniser.fit(self.view, self.settings.head.name))
+            return
+        self.due = True
+        if self.recogniser is not None:
+            self.recogniser = self.recogniser.only(self.names)
+
+    def take_up(self, view: MemoryView, recogniser: Recogniser | None) -> bool:
+        """Answer with what was fitted to `view` from now on, and keep it; not if anything has changed since.
+
+        Args:
+            view: as `view` was when the fit began.
+            recogniser: fitted to it.
+        """
+        if view is not self._view:
+            return False
+        self.due = False
         self.names = view.names  # of the same moment as the head, also where another process teaches meanwhile
-        self.recogniser = Recogniser.fit(view, self.settings.head.name)
-        if self.recogniser is not None and self.store.writable:
+        self.recogniser = recogniser
+        if recogniser is not None and self.store.writable:
             try:  # what was taught is on disk already
-                keep_head(self.store, self.recogniser, view.revision)
+                keep_head(self.store, recogniser, view.revision)
             except (StoreUnwritable, StoreBusy) as error:
                 log.warning("the head could not be kept, so the next start learns it again: %s", error)
+        return True
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Embed every example anew and learn from nothing else: what the memory holds is all there is."""
@@ -261,6 +305,7 @@ class Learner:
         for smoother in self._smoothers.values():
             smoother.reset()
         self.backbone, self._view, self._stale, self.recogniser = backbone, view, None, recogniser
+        self.due = False
         self.names = view.names if view is not None else self.names
         self.mismatch = self._find_mismatch()
 
@@ -270,6 +315,22 @@ class Learner:
         """What a learner with `backbone` would start with."""
         other = Learner(self.store, backbone, self.settings)
         return other._view, other.recogniser
+
+    def _draft(self, label: str, burst: Burst, origin: str, chosen: Selection) -> LessonDraft:
+        kept = list(chosen.kept)
+        return LessonDraft(
+            label,
+            origin,
+            [burst.candidates[index].example(self.backbone.trunk_digest) for index in kept],
+            burst.vectors()[kept],
+            self.backbone.tail_digest,
+            seen=burst.seen,
+            redundant=burst.seen - burst.rejected - len(kept),
+            rejected=burst.rejected,
+            reasons=burst.reasons,
+            taken_at=time.time(),
+            displaced=chosen.displaced,
+        )
 
     def _select(self, label: str, vectors: NDArray[np.float32]) -> Selection:
         memory = self.settings.memory
@@ -305,20 +366,6 @@ class Learner:
     def _require_match(self) -> None:
         if self.mismatch is not None:
             raise self.mismatch
-
-    def _report(self, lesson: Lesson, before: Recogniser | None, first_ms: float, full_ms: float) -> LessonReport:
-        after = self.recogniser
-        known_before = before.held_out.mean_of_others(lesson.class_id) if before is not None else None
-        if after is None:
-            return LessonReport(lesson, None, known_before, None, first_ms, full_ms)
-        return LessonReport(
-            lesson,
-            after.held_out.of(lesson.class_id),
-            known_before,
-            after.held_out.mean_of_others(lesson.class_id),
-            first_ms,
-            full_ms,
-        )
 
 
 def _nothing_kept(label: str, burst: Burst) -> str:

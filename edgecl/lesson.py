@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,6 +42,20 @@ class Candidate:
     def example(self, trunk: str) -> Example:
         """As the store takes it."""
         return Example(0, 0, 0, self.latent, trunk, self.thumbnail, self.taken_at, self.camera)
+
+
+def candidate_of(backbone: Backbone, settings: MemorySettings, frame: Frame, sight: Sight) -> Candidate:
+    """A frame in the form in which it can be taught.
+
+    Raises:
+        FrameUnusable: its numbers are not finite.
+    """
+    latent = backbone.latent(sight.activation)
+    # What is learned is the embedding of what is kept, so that a rebuild gives the same head.
+    fits = backbone.latents_are_exact and sight.embedding.tail == backbone.tail_digest
+    vector = sight.embedding.vector if fits else backbone.embed([latent])[0]
+    thumbnail = encode_jpeg(frame.image, settings.thumbnail_px) if settings.thumbnails else None
+    return Candidate(latent, vector, thumbnail, frame.taken_at, frame.camera)
 
 
 class Burst:
@@ -82,7 +97,8 @@ class Burst:
         reason = verdict.reason
         if verdict.accepted:
             try:
-                self.candidates.append(self._candidate(frame, sight or self._backbone.see(frame.image)))
+                seen = sight or self._backbone.see(frame.image)
+                self.candidates.append(candidate_of(self._backbone, self._settings, frame, seen))
             except FrameUnusable:
                 reason = "not finite"
         if reason is not None:
@@ -90,6 +106,12 @@ class Burst:
         elif len(self.candidates) >= 2 * CANDIDATES_PER_KEPT * self._settings.per_class:
             self._thin()
         return reason
+
+    def take(self, candidates: Iterable[Candidate]) -> None:
+        """Take in frames that were looked at before."""
+        for candidate in candidates:
+            self.seen += 1
+            self.candidates.append(candidate)
 
     def follow(self, backbone: Backbone) -> None:
         """Go on with another tail for the same trunk: what was seen so far is embedded by it."""
@@ -119,15 +141,6 @@ class Burst:
     def vectors(self) -> NDArray[np.float32]:
         """Embeddings of the candidates, float32 (n, D)."""
         return np.stack([c.vector for c in self.candidates]) if self.candidates else np.zeros((0, 0), np.float32)
-
-    def _candidate(self, frame: Frame, sight: Sight) -> Candidate:
-        latent = self._backbone.latent(sight.activation)
-        # What is learned is the embedding of what is kept, so that a rebuild gives the same head.
-        fits = self._backbone.latents_are_exact and sight.embedding.tail == self._backbone.tail_digest
-        vector = sight.embedding.vector if fits else self._backbone.embed([latent])[0]
-        settings = self._settings
-        thumbnail = encode_jpeg(frame.image, settings.thumbnail_px) if settings.thumbnails else None
-        return Candidate(latent, vector, thumbnail, frame.taken_at, frame.camera)
 
     def _thin(self) -> None:
         vectors = self.vectors()

@@ -17,7 +17,7 @@ from edgecl.types import Embedding, LinearHead, Prediction, softmax
 from edgecl.unknown import UNKNOWN, HeldOut, Rejector, calibrate
 
 TOP = 5
-CALIBRATION = 2  # raised where the numbers kept with a head mean something else
+CALIBRATION = 3  # raised where the numbers kept with a head mean something else
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,49 @@ class Scores:
 
 
 @dataclass(frozen=True)
+class Denials:
+    """Views that someone said are not of a class, and how far around each that holds.
+
+    A picture that lies closer to such a view than half way to the nearest example of the class is not answered with it.
+
+    Attributes:
+        vectors: float32 (M, D), of the views.
+        class_ids: int64 (M,), what each is not.
+        cosines: float32 (M,), from which similarity on a picture is not of the class either.
+    """
+
+    vectors: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    cosines: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, view: MemoryView) -> Denials:
+        """Those of the memory."""
+        cosines = np.zeros(len(view.denied), np.float32)
+        for place, (vector, class_id) in enumerate(zip(view.denied, view.denied_ids, strict=True)):
+            examples = view.vectors[view.class_ids == class_id]
+            nearest = float((examples @ vector).max()) if len(examples) else -1.0
+            cosines[place] = (1.0 + min(nearest, 1.0)) / 2.0
+        return cls(view.denied, view.denied_ids, cosines)
+
+    def excluded(self, vector: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Class ids that a picture embedded as `vector`, float32 (D,), is not answered with."""
+        if not len(self.vectors):
+            return self.class_ids[:0]
+        return self.class_ids[self.vectors @ vector >= self.cosines]
+
+
+NO_DENIALS = Denials(np.zeros((0, 0), np.float32), np.zeros(0, np.int64), np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True)
 class Recogniser:
     """A fitted head and what calibrates it. Immutable: a lesson makes a new one, swapped in whole."""
 
     head: LinearHead
     rejector: Rejector
     held_out: HeldOut
+    denials: Denials = NO_DENIALS
 
     @classmethod
     def fit(cls, view: MemoryView, head_name: str) -> Recogniser | None:
@@ -63,7 +100,7 @@ class Recogniser:
     @classmethod
     def of(cls, view: MemoryView, head: LinearHead, fit: Fit) -> Recogniser:
         """`head`, which `fit` made of the view, with its calibration."""
-        return cls(*calibrate(view, head, fit))
+        return cls(*calibrate(view, head, fit), Denials.of(view))
 
     def with_new_class(self, view: MemoryView, class_id: int) -> Recogniser:
         """Answer for a class taught a moment ago, before the full fit: one more row, all others as they are.
@@ -91,6 +128,24 @@ class Recogniser:
         rejector = replace(self.rejector, prototypes=np.insert(self.rejector.prototypes, place, mean, axis=0))
         return replace(self, head=head, rejector=rejector)
 
+    def only(self, class_ids: Collection[int]) -> Recogniser | None:
+        """Answer for these classes alone, until it is fitted anew; None if it knows none of them."""
+        stay = np.isin(self.head.class_ids, list(class_ids))
+        if stay.all():
+            return self
+        if not stay.any():
+            return None
+        head = replace(
+            self.head, weight=self.head.weight[stay], bias=self.head.bias[stay], class_ids=self.head.class_ids[stay]
+        )
+        held = np.isin(self.held_out.class_ids, list(class_ids))
+        return Recogniser(
+            head,
+            replace(self.rejector, prototypes=self.rejector.prototypes[stay]),
+            HeldOut(self.held_out.class_ids[held], self.held_out.accuracy[held]),
+            self.denials,
+        )
+
     def fits(self, dimension: int, class_ids: Collection[int]) -> bool:
         """Whether it can answer for embeddings (D,) of `dimension` with no other classes than these."""
         shape = (len(self.head.class_ids), dimension)
@@ -111,6 +166,10 @@ class Recogniser:
             )
         vectors = embedding.vector[None]
         logits = self.head.logits(vectors)
+        excluded = np.isin(self.head.class_ids, self.denials.excluded(embedding.vector))
+        if excluded.all():
+            return Scores(self.head.class_ids, np.zeros(len(excluded), np.float32), 1.0)
+        logits[:, excluded] = -np.inf
         unknown = float(self.rejector.scores(vectors, logits)[0])
         return Scores(self.head.class_ids, softmax(logits / np.float32(self.head.temperature))[0], unknown)
 
@@ -123,6 +182,9 @@ class Recogniser:
             "prototypes": self.rejector.prototypes,
             "held_out": self.held_out.accuracy,
             "held_out_ids": self.held_out.class_ids,
+            "denied": self.denials.vectors,
+            "denied_ids": self.denials.class_ids,
+            "denied_cosines": self.denials.cosines,
         }
         numbers = {
             "calibration": CALIBRATION,
@@ -163,7 +225,12 @@ class Recogniser:
             left.pop("temperature"),
         )
         held_out = HeldOut(np.asarray(arrays["held_out_ids"], np.int64), np.asarray(arrays["held_out"], np.float64))
-        return cls(head, Rejector(np.asarray(arrays["prototypes"], np.float32), **left), held_out)
+        denials = Denials(
+            np.asarray(arrays["denied"], np.float32),
+            np.asarray(arrays["denied_ids"], np.int64),
+            np.asarray(arrays["denied_cosines"], np.float32),
+        )
+        return cls(head, Rejector(np.asarray(arrays["prototypes"], np.float32), **left), held_out, denials)
 
 
 def _tell_apart(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edgecl.images import encode_jpeg
 from edgecl.learner import Learner, LessonReport
+from edgecl.lesson import Burst, Candidate, candidate_of
 from edgecl.memory.reviews import ReviewFrame
 from edgecl.types import Frame, Prediction, Sight
 
@@ -27,21 +27,39 @@ def note(learner: Learner, frame: Frame, sight: Sight, prediction: Prediction) -
     """
     if not uncertain(prediction):
         return None
-    memory, backbone = learner.settings.memory, learner.backbone
-    return learner.store.reviews.add(
-        ReviewFrame(
-            0,
-            backbone.latent(sight.activation),
-            backbone.trunk_digest,
-            encode_jpeg(frame.image, memory.thumbnail_px) if memory.thumbnails else None,
-            prediction.top[0][0],
-            prediction.probability,
-            prediction.unknown_score,
-            frame.taken_at,
-            frame.camera,
-        ),
-        memory.review,
+    return keep(learner, candidate_of(learner.backbone, learner.settings.memory, frame, sight), prediction)
+
+
+def keep(learner: Learner, candidate: Candidate, prediction: Prediction) -> int:
+    """Keep a frame for review, of whose answer a person shall be the judge; returns its number.
+
+    Raises:
+        StoreUnwritable: the disk refuses.
+    """
+    frame = ReviewFrame(
+        0,
+        candidate.latent,
+        learner.backbone.trunk_digest,
+        candidate.thumbnail,
+        prediction.top[0][0] if prediction.top else None,
+        prediction.probability,
+        prediction.unknown_score,
+        candidate.taken_at,
+        candidate.camera,
     )
+    return learner.store.reviews.add(frame, learner.settings.memory.review)
+
+
+def burst_of(learner: Learner, review_id: int) -> Burst:
+    """A lesson of one frame that was kept for review; it stays there.
+
+    Raises:
+        ItemUnknown: it is not kept any more.
+        BackboneMismatch: it was kept with another trunk.
+    """
+    burst = learner.burst()
+    burst.add_kept(learner.store.reviews.get(review_id))
+    return burst
 
 
 def teach(learner: Learner, review_id: int, label: str) -> LessonReport:
@@ -52,9 +70,6 @@ def teach(learner: Learner, review_id: int, label: str) -> LessonReport:
         BackboneMismatch: it was kept with another trunk; it stays.
         LabelRefused, NothingKept: see Learner.teach; the frame stays for review.
     """
-    found = learner.store.reviews.get(review_id)
-    burst = learner.burst()
-    burst.add_kept(found)
-    report = learner.teach(label, burst, "camera")
+    report = learner.teach(label, burst_of(learner, review_id), "camera")
     learner.store.reviews.take(review_id)
     return report

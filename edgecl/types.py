@@ -215,7 +215,7 @@ class Lesson:
 
     Attributes:
         id: number, rising, never reused.
-        kind: 'teach', 'correct', 'rename', 'merge' or 'forget'.
+        kind: 'teach', 'correct', 'rename', 'merge', 'deny' (views that are not of the class), 'drop' or 'forget'.
         class_id: the class it was about.
         label: name of the class at that time.
         origin: 'camera', 'folder', 'api', 'mqtt', 'fleet' or 'import'.
@@ -226,8 +226,8 @@ class Lesson:
         reasons: why frames were refused, with counts.
         taken_at: s, UTC since the epoch.
         undone_at: s, UTC since the epoch, or None.
-        detail: `final` where it cannot be undone; of a correction the `example`; of a correction, a new name and a
-            merge `from_class_id` and `from_label`, the class and name before.
+        detail: `final` where it cannot be undone; of a correction and a drop the `example`; of a correction, a new name
+            and a merge `from_class_id` and `from_label`, the class and name before.
     """
 
     id: int

@@ -36,6 +36,7 @@ def teach(
     """Teach one class from a camera, a video or pictures."""
     from edgecl.cameras.footage import ends, footage
     from edgecl.errors import CameraStalled, FrameUnusable
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_report
     from edgecl.types import check_label
@@ -45,8 +46,13 @@ def teach(
     place = Home.at(home)
     if limit is None and seconds is None and not ends(src):
         seconds = SECONDS
-    with place.learner() as learner, terminal.progress(f"looking at {label}", limit) as step:
-        burst = learner.burst()
+    with hands_of(place) as hands, terminal.progress(f"looking at {label}", limit) as step:
+        camera = hands.sees(src) if seconds is not None and limit is None else None
+        if camera is not None:  # a daemon looks through it, and nobody else can
+            report = hands.hold(camera, label, seconds or SECONDS)
+            terminal.answer(of_report(report), lesson_text(report))
+            return
+        burst = hands.burst()
         try:
             for found in footage(src, place.settings.camera, limit, seconds):
                 if isinstance(found, CameraStalled):  # a lesson is all or nothing
@@ -61,7 +67,7 @@ def teach(
             terminal.note(f"edgecl: interrupted after {plural(burst.seen, 'frame')}; nothing was taught")
             raise
         step(burst.seen, f"learning {label}")
-        report = learner.teach(label, burst, "folder" if ends(src) else "camera")
+        report = hands.teach(label, burst, "folder" if ends(src) else "camera")
     terminal.answer(of_report(report), lesson_text(report))
 
 
@@ -73,11 +79,12 @@ def correct(
     as_json: JsonOption = False,
 ) -> None:
     """Count one kept example as another class."""
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_lesson
 
-    with Home.at(home).learner() as learner:
-        lesson = learner.correct(example, label)
+    with hands_of(Home.at(home)) as hands:
+        lesson = hands.correct(example, label)
     Terminal(as_json).answer(of_lesson(lesson), change_text(lesson))
 
 
@@ -87,11 +94,12 @@ def undo(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
     A correction, a new name and a merge are lessons too. Forgetting is final.
     """
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_lesson
 
-    with Home.at(home).learner() as learner:
-        lesson = learner.undo()
+    with hands_of(Home.at(home)) as hands:
+        lesson = hands.undo()
     Terminal(as_json).answer(of_lesson(lesson), f"undone: {change_text(lesson)}")
 
 
@@ -109,6 +117,7 @@ def forget(
     import sys
 
     from edgecl.errors import InputRefused
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_proof
 
@@ -124,8 +133,8 @@ def forget(
             )
         question = f"Delete {label!r} and its {plural(kept, 'example')} for good? This cannot be undone."
         typer.confirm(question, abort=True, err=True)
-    with place.learner() as learner, terminal.progress(f"forgetting {label}"):
-        proof = learner.forget(label)
+    with hands_of(place) as hands, terminal.progress(f"forgetting {label}"):
+        proof = hands.forget(label)
     terminal.answer(of_proof(proof), proof_text(proof))
 
 
@@ -200,6 +209,8 @@ def change_text(lesson: Lesson) -> str:
         "correct": f"example {lesson.detail.get('example')} counts as {label}, no longer as {before}",
         "rename": f"class {before} is now called {label}",
         "merge": f"class {before} was merged into {label}",
+        "deny": f"{plural(lesson.kept, 'view')} said not to be {label}",
+        "drop": f"example {lesson.detail.get('example')} of {label} was taken out",
         "forget": "a class was forgotten for good",
     }[lesson.kind]
 

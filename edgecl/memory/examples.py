@@ -25,6 +25,7 @@ from edgecl.memory.view import MemoryView
 from edgecl.types import Example
 
 AT_A_TIME = 64  # examples read together; 1 MB with pictures
+DENIED = "displaced_by = lesson_id"  # see `lessons.deny`
 
 
 def check(database: sqlite3.Connection, examples: Sequence[Example], vectors: NDArray[np.float32], tail: str) -> None:
@@ -88,12 +89,16 @@ def insert(
 
 
 def choose(database: sqlite3.Connection, class_id: int | None, ids: Sequence[int] | None) -> list[int]:
-    """Ids of the live examples that count as `class_id` and are among `ids`; None means all."""
+    """Ids of the live examples that count as `class_id` and are among `ids`; None means all.
+
+    Who names numbers also gets views that are denied.
+    """
     target = classes.counts_as(database)
     wanted = None if ids is None else {int(n) for n in ids}
+    denied = "" if ids is None else f"OR {DENIED} "
     return [
         row["id"]
-        for row in EXAMPLES.read(database, "WHERE displaced_by IS NULL ORDER BY id")
+        for row in EXAMPLES.read(database, f"WHERE displaced_by IS NULL {denied}ORDER BY id")
         if (class_id is None or target[row["class_id"]] == class_id) and (wanted is None or row["id"] in wanted)
     ]
 
@@ -112,7 +117,7 @@ def load(database: sqlite3.Connection, ids: Sequence[int]) -> list[Example]:
     target = classes.counts_as(database)
     loaded = []
     for example_id in ids:
-        for row in EXAMPLES.read(database, "WHERE id = ? AND displaced_by IS NULL", (example_id,)):
+        for row in EXAMPLES.read(database, f"WHERE id = ? AND (displaced_by IS NULL OR {DENIED})", (example_id,)):
             latents = list(LATENTS.read(database, "WHERE example_id = ?", (example_id,)))
             if not latents:
                 raise StoreDamaged(
@@ -142,9 +147,13 @@ def view(database: sqlite3.Connection, tail: str, revision: int, known: MemoryVi
     """
     target = classes.counts_as(database)
     live = list(EXAMPLES.read(database, "WHERE displaced_by IS NULL ORDER BY id"))
+    denied = list(EXAMPLES.read(database, f"WHERE {DENIED} ORDER BY id"))
     ids = np.array([row["id"] for row in live], np.int64)
+    known = known if known is not None and known.tail == tail else None
     return MemoryView(
-        vectors=_vectors(database, tail, ids, known if known is not None and known.tail == tail else None),
+        vectors=_vectors(database, tail, ids, known),
+        denied=_vectors_of(database, tail, [row["id"] for row in denied], known),
+        denied_ids=np.array([target[row["class_id"]] for row in denied], np.int64),
         class_ids=np.array([target[row["class_id"]] for row in live], np.int64),
         example_ids=ids,
         lesson_ids=np.array([row["lesson_id"] for row in live], np.int64),
@@ -184,6 +193,28 @@ def _vectors(
             f"(the first is example {lacking[0]}), expected all; embed them again with that tail"
         )
     return vectors
+
+
+def _vectors_of(
+    database: sqlite3.Connection, tail: str, ids: Sequence[int], known: MemoryView | None
+) -> NDArray[np.float32]:
+    """Embeddings float32 (n, D) of a few examples, in the order of `ids`.
+
+    Raises:
+        BackboneMismatch: one has none.
+    """
+    found = []
+    for example_id in ids:
+        if known is not None and example_id in known.example_ids:
+            found.append(known.vectors[int(np.searchsorted(known.example_ids, example_id))])
+            continue
+        rows = list(EMBEDDINGS.read(database, "WHERE example_id = ? AND tail = ?", (example_id, tail)))
+        if not rows:
+            raise BackboneMismatch(
+                f"found example {example_id} without an embedding by tail {tail[:12]}, expected one; embed it again"
+            )
+        found.append(vector_of(rows[0]))
+    return np.stack(found) if found else np.zeros((0, 0), np.float32)
 
 
 def trunk(database: sqlite3.Connection) -> str | None:

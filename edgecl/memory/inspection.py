@@ -144,6 +144,8 @@ _NEEDED = {
     "correct": ("other_id", "example_id"),
     "rename": ("other_label",),
     "merge": ("other_id", "other_label"),
+    "deny": (),
+    "drop": ("example_id",),
     "forget": (),
 }
 

@@ -144,6 +144,44 @@ def teach(database: sqlite3.Connection, draft: LessonDraft) -> int:
     return lesson_id
 
 
+def deny(database: sqlite3.Connection, draft: LessonDraft) -> int:
+    """Take in views that are not of the class, whatever else they show; they never count as examples.
+
+    They are written as examples that the lesson itself displaces: embedded, moved and forgotten with the class.
+
+    Raises:
+        ClassUnknown: no class of this name.
+        NothingKept, BackboneMismatch, FrameUnusable: see `teach`.
+    """
+    label = check_label(draft.label)
+    if not draft.examples:
+        raise NothingKept(f"found no view that is not {label!r}, expected at least one; try again")
+    class_id = classes.find(database, label)
+    stored.check(database, draft.examples, draft.vectors, draft.tail)
+    kept, reasons = len(draft.examples), reasons_text(draft.reasons)
+    counts = {"seen": draft.seen, "kept": kept, "redundant": draft.redundant, "rejected": draft.rejected}
+    lesson_id = record(
+        database, "deny", class_id, label, draft.taken_at, origin=draft.origin, reasons=reasons, **counts
+    )
+    stored.insert(database, draft.examples, draft.vectors, draft.tail, class_id, lesson_id)
+    EXAMPLES.change(database, {"displaced_by": lesson_id}, "WHERE lesson_id = ?", (lesson_id,))
+    return lesson_id
+
+
+def drop(database: sqlite3.Connection, example_id: int, at: float) -> int:
+    """Take one example out of the memory; undoing brings it back.
+
+    Raises:
+        ItemUnknown: no such example.
+    """
+    example = live_example(database, example_id)
+    class_id = classes.counts_as(database)[example["class_id"]]
+    label = classes.live(database)[class_id]
+    lesson_id = record(database, "drop", class_id, label, at, example_id=example_id)
+    displace(database, [example_id], lesson_id)
+    return lesson_id
+
+
 def displace(database: sqlite3.Connection, example_ids: Sequence[int], lesson_id: int) -> None:
     """Take live examples out of the memory in favour of a lesson; undoing the lesson brings them back.
 
@@ -181,8 +219,11 @@ def settle(database: sqlite3.Connection, undoable: int) -> None:
 
 
 def drop_unreachable(database: sqlite3.Connection) -> None:
-    """Delete the displaced examples that no undo can bring back any more."""
-    database.execute("DELETE FROM examples WHERE displaced_by IN (SELECT id FROM lessons WHERE final = 1)")
+    """Delete the displaced examples that no undo can bring back any more; what is denied stays."""
+    database.execute(
+        """DELETE FROM examples WHERE displaced_by IN (SELECT id FROM lessons WHERE final = 1)
+           AND displaced_by != lesson_id"""
+    )
 
 
 def correct(database: sqlite3.Connection, example_id: int, label: str, at: float) -> int:
@@ -281,7 +322,22 @@ def _undo_merge(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
     classes.call(database, row["other_id"], row["other_label"])
 
 
-_REVERSE = {"teach": _undo_teach, "correct": _undo_correct, "rename": _undo_rename, "merge": _undo_merge}
+def _undo_deny(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+    database.execute("DELETE FROM examples WHERE lesson_id = ?", (row["id"],))
+
+
+def _undo_drop(database: sqlite3.Connection, row: Mapping[str, Any]) -> None:
+    EXAMPLES.change(database, {"displaced_by": None}, "WHERE displaced_by = ?", (row["id"],))
+
+
+_REVERSE = {
+    "teach": _undo_teach,
+    "correct": _undo_correct,
+    "rename": _undo_rename,
+    "merge": _undo_merge,
+    "deny": _undo_deny,
+    "drop": _undo_drop,
+}
 
 
 def reasons_text(reasons: Mapping[str, int]) -> str:

@@ -126,6 +126,8 @@ class Store:
     def examples(self, class_id: int | None = None, ids: Sequence[int] | None = None) -> Iterator[Example]:
         """Live examples by rising id, of one class or with these ids; merged classes count as their target.
 
+        Who names ids also gets views that were denied, see `deny`.
+
         Examples that leave the memory while the iterator is being read are left out.
 
         Raises:
@@ -182,6 +184,25 @@ class Store:
             lesson_id = lessons.teach(database, draft)
             lessons.settle(database, undoable_lessons)
             return lessons.lesson(database, lesson_id)
+
+    def deny(self, draft: LessonDraft) -> Lesson:
+        """Take in views that are not of a class, as one durable transaction; they are no examples of any.
+
+        Raises:
+            ClassUnknown: no class of this name.
+            NothingKept, BackboneMismatch, FrameUnusable: see `teach`.
+        """
+        with self._changing() as database:
+            return lessons.lesson(database, lessons.deny(database, draft))
+
+    def drop(self, example_id: int) -> Lesson:
+        """Take one example out of the memory.
+
+        Raises:
+            ItemUnknown: no such example.
+        """
+        with self._changing() as database:
+            return lessons.lesson(database, lessons.drop(database, int(example_id), self._clock()))
 
     def undo(self) -> Lesson:
         """Take back the newest lesson that is not undone yet, of whatever kind. Can be repeated.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from edgecl.errors import BackboneMismatch
 from edgecl.memory.stats import ClassStats
+
+_COLUMNS = ("vectors", "class_ids", "example_ids", "lesson_ids")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +31,8 @@ class MemoryView:
         spread: mean squared distance between a view of a thing and the mean of its views, from the backbone's manifest;
             the heads' prior while there are few examples.
         known_stats: statistics of exactly these rows, where the caller already has them.
+        denied: float32 (M, D), read-only: embeddings of views that are not of a class, though they may look like it.
+        denied_ids: int64 (M,), the class that each is not of.
     """
 
     vectors: NDArray[np.float32]
@@ -40,6 +44,8 @@ class MemoryView:
     revision: int
     spread: float = 0.2
     known_stats: ClassStats | None = field(default=None, repr=False)
+    denied: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 0), np.float32), repr=False)
+    denied_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64), repr=False)
 
     def __post_init__(self) -> None:
         n = len(self.vectors)
@@ -51,6 +57,7 @@ class MemoryView:
                 "expected (N, D) of float32 and three times (N,)"
             )
         object.__setattr__(self, "vectors", _read_only(self.vectors))
+        object.__setattr__(self, "denied", _read_only(self.denied))
         for name, column in columns.items():
             object.__setattr__(self, name, _read_only(column))
         object.__setattr__(self, "names", MappingProxyType(dict(self.names)))
@@ -84,16 +91,8 @@ class MemoryView:
 
     def select(self, mask: NDArray[np.bool_]) -> MemoryView:
         """The rows where `mask`, bool (N,), is true."""
-        return MemoryView(
-            self.vectors[mask],
-            self.class_ids[mask],
-            self.example_ids[mask],
-            self.lesson_ids[mask],
-            self.names,
-            self.tail,
-            self.revision,
-            self.spread,
-        )
+        chosen = {name: getattr(self, name)[mask] for name in _COLUMNS}
+        return replace(self, **chosen, known_stats=None)
 
     def without(self, mask: NDArray[np.bool_]) -> MemoryView:
         """The rows where `mask`, bool (N,), is false; for leaving out."""
