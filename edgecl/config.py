@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edgecl.errors import ConfigRefused
 
@@ -40,11 +40,48 @@ class CameraSettings(_Section):
     """How frames are read."""
 
     open_timeout_s: Seconds = 5.0
-    read_timeout_s: Seconds = 5.0
+    read_timeout_s: Seconds = 4.0  # a camera that is silent for so long is lost
     retry_first_s: Seconds = 1.0
     retry_longest_s: Seconds = 30.0
     width_px: Pixels = 640
     height_px: Pixels = 480
+
+
+_Rectangle = tuple[Fraction, Fraction, Fraction, Fraction]  # left, top, right, bottom
+_Polygon = tuple[tuple[Fraction, Fraction], ...]  # corners
+
+
+def _with_an_area(roi: _Rectangle | _Polygon | None) -> _Rectangle | _Polygon | None:
+    if roi is None:
+        return None
+    if not roi or isinstance(roi[0], tuple):
+        if not 3 <= len(roi) <= 64:
+            raise ValueError("expected [left, top, right, bottom], or 3 to 64 corners [x, y]")
+    elif not (roi[0] < roi[2] and roi[1] < roi[3]):
+        raise ValueError("expected left < right and top < bottom")
+    return roi
+
+
+Roi = Annotated[_Rectangle | _Polygon | None, AfterValidator(_with_an_area)]  # as shares of the picture
+
+
+class CameraEntry(_Section):
+    """One camera of the daemon."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2000)]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")] | None = None  # camera1, camera2 … without
+    roi: Roi = None
+    rate_max_hz: Positive = 30.0  # frames looked at
+
+
+class ServerSettings(_Section):
+    """Who may talk to the daemon."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8420  # 0: any that is free
+    token_file: Path | None = None  # asked for by any address that others can reach
+    names: tuple[str, ...] = ()  # by which browsers may call this machine, beside its address and localhost
+    log_format: Literal["text", "json"] = "text"
 
 
 class GateSettings(_Section):
@@ -109,6 +146,8 @@ class Settings(_Section):
 
     backbone: BackboneSettings = BackboneSettings()
     camera: CameraSettings = CameraSettings()
+    cameras: Annotated[tuple[CameraEntry, ...], Field(max_length=16)] = ()
+    server: ServerSettings = ServerSettings()
     gate: GateSettings = GateSettings()
     memory: MemorySettings = MemorySettings()
     head: HeadSettings = HeadSettings()

@@ -4,6 +4,7 @@
   x InputRefused
     - ImageRefused
     - LabelRefused
+    - BodyTooLarge
     - FrameUnusable
       + NotFinite
   x CameraError
@@ -27,6 +28,11 @@
     - ItemUnknown
     - NothingToUndo
     - NothingKept
+  x Busy
+    - LessonBusy
+    - ReleaseBusy
+  x LessonOver
+  x DaemonEnded
   x ConfigRefused
   x ExtraMissing
 
@@ -50,6 +56,10 @@ class ImageRefused(InputRefused):
 
 class LabelRefused(InputRefused):
     """The text cannot be the name of a class."""
+
+
+class BodyTooLarge(InputRefused):
+    """More bytes were sent than are taken at once."""
 
 
 class FrameUnusable(InputRefused):
@@ -121,7 +131,15 @@ class ReleaseRefused(ReleaseError):
 
 
 class DeviceRefused(EdgeclError):
-    """A device at an address was not reached, or did not do what it was asked."""
+    """A device at an address was not reached, or did not do what it was asked.
+
+    Attributes:
+        said: its own words, empty where it said none.
+    """
+
+    def __init__(self, message: str, said: str = "") -> None:
+        super().__init__(message)
+        self.said = said
 
 
 class NotLearned(EdgeclError):
@@ -142,6 +160,26 @@ class NothingToUndo(NotLearned):
 
 class NothingKept(NotLearned):
     """No frame of the lesson was worth keeping, so nothing was learned."""
+
+
+class Busy(EdgeclError):
+    """The daemon is at something that has to end first; asking again later may do."""
+
+
+class LessonBusy(Busy):
+    """A lesson is being given on this camera."""
+
+
+class ReleaseBusy(Busy):
+    """Another release is being installed."""
+
+
+class LessonOver(EdgeclError):
+    """The lesson has ended, or was never begun."""
+
+
+class DaemonEnded(EdgeclError):
+    """The daemon ended before it did what it was asked."""
 
 
 class ConfigRefused(EdgeclError):

@@ -59,23 +59,24 @@ class Home:
         return Backbone(releases.current(self.folder), settings)
 
     @contextlib.contextmanager
-    def watched(self, writable: bool = True, live: bool = False) -> Iterator[Watch]:
+    def watched(self, writable: bool = True, live: bool = False, learns_at_once: bool = True) -> Iterator[Watch]:
         """The learner of a process that answers frames, with the watch that it keeps over a release in trial.
 
         Args:
             writable: whether to write to the memory; the trial is kept either way.
             live: whether the process goes on until it is told to end, so that a start counts.
+            learns_at_once: see `Learner`.
 
         Raises:
             BackboneError, StoreError: see `learner`.
         """
         if live:
             watch.begin(self.folder, self.settings.release)
-        with self.learner(writable) as learner, watch.watching(learner) as found:
+        with self.learner(writable, learns_at_once) as learner, watch.watching(learner) as found:
             yield found
 
     @contextlib.contextmanager
-    def learner(self, writable: bool = True) -> Iterator[Learner]:
+    def learner(self, writable: bool = True, learns_at_once: bool = True) -> Iterator[Learner]:
         """The learner over this home's memory, for as long as the block lasts.
 
         Raises:
@@ -86,4 +87,4 @@ class Home:
             releases.settle(self.folder)
         backbone = self.backbone()
         with self.store(writable) as store:
-            yield Learner(store, backbone, self.settings)
+            yield Learner(store, backbone, self.settings, learns_at_once)

@@ -6,6 +6,8 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecl.daemon import note
+from edgecl.daemon.note import Note
 from edgecl.errors import ReleaseError
 from edgecl.home import Home
 from edgecl.learner import Learner
@@ -76,6 +78,7 @@ class Status:
         last_lesson: the newest that was not undone.
         release_state: of the active release: good or trial; None where its journal is damaged, or nothing runs.
         trial: how far its trial is, None where it is in none.
+        daemon: that holds the home, None where none does.
         unsettled: what `current` says other than the journal, None where they agree.
     """
 
@@ -95,6 +98,7 @@ class Status:
     release_state: str | None = None
     trial: Trial | None = None
     unsettled: str | None = None
+    daemon: Note | None = None
 
     @property
     def head_is_current(self) -> bool:
@@ -140,4 +144,5 @@ def status(home: Home) -> Status:
             release_state=journal.current.state if journal is not None else None,
             trial=journal.trial if journal is not None else None,
             unsettled=unsettled(home.folder, journal) if journal is not None else None,
+            daemon=note.running(home.folder),
         )

@@ -10,11 +10,20 @@ from pathlib import Path
 
 def peak_rss_mb() -> float:
     """Most memory that this process held so far, MB. Not from getrusage: that counts its parent before exec, too."""
+    return _told_mb("VmHWM:")
+
+
+def rss_mb() -> float:
+    """Memory that this process holds now, MB; the most that it held where the system does not tell."""
+    return _told_mb("VmRSS:")
+
+
+def _told_mb(name: str) -> float:
     try:
         status = Path("/proc/self/status").read_text("ascii")
     except OSError:  # not on Linux, where bytes are counted
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith(name))
     return int(kibibytes) * 1024 / 1e6
 
 

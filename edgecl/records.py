@@ -51,6 +51,28 @@ def of_report(report: LessonReport) -> Record:
     }
 
 
+def lesson_of(record: Record) -> Lesson:
+    """The lesson that `of_lesson` told; whether it is final is not told.
+
+    Raises:
+        KeyError, TypeError: it is no such record.
+    """
+    detail = {key: record[key] for key in ("example", "from_label") if record[key] is not None}
+    names = ("kind", "class_id", "label", "origin", "seen", "kept", "redundant", "rejected", "reasons")
+    told = {name: record[name] for name in (*names, "taken_at", "undone_at")}
+    return Lesson(id=record["lesson"], **told, detail=detail)
+
+
+def report_of(record: Record) -> LessonReport:
+    """The report that `of_report` told.
+
+    Raises:
+        KeyError, TypeError: it is no such record.
+    """
+    names = ("accuracy", "others_before", "others_after", "first_ms", "full_ms")
+    return LessonReport(lesson_of(record), **{name: record[name] for name in names})
+
+
 def of_prediction(frame: Frame, prediction: Prediction) -> Record:
     """The answer for one frame."""
     return {
@@ -103,6 +125,17 @@ def of_proof(proof: ForgetProof) -> Record:
         "found": proof.found,
         "copies": list(proof.copies),
     }
+
+
+def proof_of(record: Record) -> ForgetProof:
+    """The proof that `of_proof` told; of its lesson only the number is told.
+
+    Raises:
+        KeyError, TypeError: it is no such record.
+    """
+    lesson = Lesson(record["lesson"], "forget", 0, "", "", 0, 0, 0, 0, {}, 0.0)
+    names = ("label", "examples", "embeddings", "thumbnails", "reviews", "heads", "bytes_deleted", "fragments", "found")
+    return ForgetProof(lesson=lesson, copies=tuple(record["copies"]), **{name: record[name] for name in names})
 
 
 def of_class(summary: ClassSummary) -> Record:
@@ -205,9 +238,19 @@ def of_status(status: Status) -> Record:
         "release_state": status.release_state,
         "trial": of_trial(status.trial) if status.trial is not None else None,
         "unsettled": status.unsettled,
+        "daemon": None if status.daemon is None else {"pid": status.daemon.pid, "address": status.daemon.address},
     }
 
 
 def of_finding(finding: Finding) -> Record:
     """One line of the doctor."""
     return {"check": finding.check, "state": finding.state, "found": finding.found, "remedy": finding.remedy}
+
+
+def switched_of(record: Record) -> Switched:
+    """The switch that `of_switched` told.
+
+    Raises:
+        KeyError, TypeError: it is no such record.
+    """
+    return Switched(**{name: record[name] for name in Switched.__dataclass_fields__})

@@ -59,27 +59,32 @@ class Device:
         return cls(f"{parts.scheme}://{parts.netloc}", token)
 
     @contextlib.contextmanager
-    def asked(self, path: str, data: bytes | None = None, kind: str = "") -> Iterator[HTTPResponse]:
+    def asked(
+        self, path: str, data: bytes | None = None, kind: str = "", method: str | None = None
+    ) -> Iterator[HTTPResponse]:
         """The device's answer to GET `path`, or to POST of `data`, to be read within the block.
 
         Args:
             path: of the API.
             data: to be sent; None to get.
             kind: media type of `data`.
+            method: of HTTP, where it is another.
 
         Raises:
             DeviceRefused: it was not reached, broke off, or refused, with its words.
         """
         url = self.address + path
-        headers = {"Authorization": f"Bearer {self.token}"} | ({"Content-Type": kind} if kind else {})
-        request = urllib.request.Request(url, data, headers)  # noqa: S310  # http(s) alone, see `at`
+        headers = {"Content-Type": kind} if kind else {}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  # http(s) alone, see `at`
         try:
             with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             said = text_of(error.read(ANSWER_BYTES_MAX)) or error.reason
             raise DeviceRefused(
-                f"{url} refused (HTTP {error.code}): {said[:500]}; check the address and the token"
+                f"{url} refused (HTTP {error.code}): {said[:500]}; check the address and the token", said
             ) from error
         except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error

@@ -19,6 +19,7 @@ from edgecl.errors import EdgeclError
 # In the order of the help. Each file has `commands`, a Typer of its own.
 GROUPS = (
     "demo",
+    "run",
     "teaching",
     "prediction",
     "classes",

@@ -37,11 +37,12 @@ def rename(
 ) -> None:
     """Give a class another name."""
     from edgecl.cli.teaching import change_text
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_lesson
 
-    with Home.at(home).learner() as learner:
-        lesson = learner.rename(label, new)
+    with hands_of(Home.at(home)) as hands:
+        lesson = hands.rename(label, new)
     Terminal(as_json).answer(of_lesson(lesson), change_text(lesson))
 
 
@@ -54,9 +55,10 @@ def merge(
 ) -> None:
     """Make one class of two."""
     from edgecl.cli.teaching import change_text
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_lesson
 
-    with Home.at(home).learner() as learner:
-        lesson = learner.merge(source, target)
+    with hands_of(Home.at(home)) as hands:
+        lesson = hands.merge(source, target)
     Terminal(as_json).answer(of_lesson(lesson), change_text(lesson))

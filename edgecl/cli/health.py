@@ -38,6 +38,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
         ("memory", f"{plural(found.classes, 'class')}, {plural(found.examples, 'example')}, {size(found.bytes)}"),
         ("revision", f"{found.revision}, head {head}"),
         ("for review", plural(found.reviews, "frame")),
+        ("daemon", "none" if found.daemon is None else f"pid {found.daemon.pid}, answers at {found.daemon.address}"),
         ("last lesson", "none" if last is None else f"{moment(last.taken_at)}, {change_text(last)}"),
     )
     Terminal(as_json).answer(of_status(found), "\n".join(f"{name:<12} {what}" for name, what in lines))

@@ -121,12 +121,12 @@ def label_review(
 ) -> None:
     """Teach a frame that waits for review."""
     from edgecl.cli.teaching import lesson_text
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_report
-    from edgecl.review import teach
 
-    with Home.at(home).learner() as learner:
-        report = teach(learner, frame, label)
+    with hands_of(Home.at(home)) as hands:
+        report = hands.teach_review(frame, label)
     Terminal(as_json).answer(of_report(report), lesson_text(report))
 
 
@@ -137,14 +137,15 @@ def drop_review(
     as_json: JsonOption = False,
 ) -> None:
     """Delete a frame that waits for review."""
+    from edgecl.hands import hands_of
     from edgecl.home import Home
     from edgecl.records import of_review
 
     place = Home.at(home)
     with place.store(writable=False) as store:
-        store.reviews.get(frame)  # so that a mistyped home is not made
-    with place.store() as store:
-        dropped = store.reviews.take(frame)
+        dropped = store.reviews.get(frame)  # so that a mistyped home is not made
+    with hands_of(place) as hands:
+        hands.drop_review(frame)
     Terminal(as_json).answer(of_review(dropped), f"deleted review frame {dropped.id}")
 
 

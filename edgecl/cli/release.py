@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -110,6 +111,7 @@ def install(
     source: SourceArgument, unsigned: UnsignedOption = False, home: HomeOption = None, as_json: JsonOption = False
 ) -> None:
     """Verify a release, learn the memory anew with it, compare, and switch to it, in trial."""
+    from edgecl.hands import daemon_of
     from edgecl.home import Home
     from edgecl.records import of_switched
     from edgecl.releases.installing import install as bring_in
@@ -117,11 +119,16 @@ def install(
 
     place = Home.at(home)
     terminal = Terminal(as_json)
-    with terminal.progress("verifying") as step, place.learner() as learner:
+    daemon = daemon_of(place)
+    with terminal.progress("verifying") as step, contextlib.ExitStack() as held:
+        learner = held.enter_context(place.learner()) if daemon is None else None
         found = receive(place.folder, source_of(place.folder, source), place.settings, unsigned)
-        switched = bring_in(
-            learner, found.document.number, found.files, lambda what, done, of: step(done, what, of or None)
-        )
+        number = found.document.number
+        if learner is not None:
+            switched = bring_in(learner, number, found.files, lambda what, done, of: step(done, what, of or None))
+        elif daemon is not None:
+            step(None, "the daemon changes over")
+            switched = daemon.install(number)
     terminal.answer(of_switched(switched), _switched(switched))
 
 
@@ -136,6 +143,7 @@ def rollback(
     A process that answers frames follows within half a minute.
     """
     from edgecl.errors import StoreBusy
+    from edgecl.hands import daemon_of
     from edgecl.home import Home
     from edgecl.records import of_release
     from edgecl.releases import slots, transitions
@@ -144,15 +152,18 @@ def rollback(
     place = Home.at(home)
     terminal = Terminal(as_json)
     gone = slots.read_journal(place.folder).active
-    journal = transitions.roll_back(place.folder, reason, gone)
-    try:
-        with terminal.progress("learning what was taught meanwhile"), place.learner():
-            pass  # embeds and learns what the tail of the release before has not seen
-    except StoreBusy:
-        terminal.note("edgecl: another process writes to this home; it will take up the release before by itself")
-    listed = release_of(place.folder, gone)
-    text = f"release {gone} is rolled back, release {journal.active} runs"
-    terminal.answer(of_release(listed) | {"active_now": journal.active}, text)
+    daemon = daemon_of(place)
+    if daemon is not None:
+        active = daemon.roll_back(reason)
+    else:
+        active = transitions.roll_back(place.folder, reason, gone).active
+        try:
+            with terminal.progress("learning what was taught meanwhile"), place.learner():
+                pass  # embeds and learns what the tail of the release before has not seen
+        except StoreBusy:
+            terminal.note("edgecl: another process writes to this home; it will take up the release before by itself")
+    text = f"release {gone} is rolled back, release {active} runs"
+    terminal.answer(of_release(release_of(place.folder, gone)) | {"active_now": active}, text)
 
 
 @release.command()

@@ -44,15 +44,32 @@ def restore(
 
     The backup is checked first, and the memory that was there is kept beside it.
     """
+    from edgecl.hands import daemon_of
     from edgecl.home import Home
     from edgecl.memory.backup import restore as put_back
 
     terminal = Terminal(as_json)
     place = Home.at(home)
+    daemon = daemon_of(place)
     with terminal.progress("checking and copying"):
-        before = put_back(place.folder, file)
+        if daemon is None:
+            before = put_back(place.folder, file)
+        else:
+            _, kept_as = daemon.restore(_read(file))
+            before = None if kept_as is None else place.folder / kept_as
     with place.store(writable=False) as store:
         labels = list(store.classes().values())
     record = {"file": str(file), "classes": labels, "previous": None if before is None else str(before)}
     kept = "" if before is None else f"\nthe memory that was there is now {before}"
     terminal.answer(record, f"restored {file} with {len(labels)} classes: {', '.join(labels) or 'none'}{kept}")
+
+
+def _read(file: Path) -> bytes:
+    from edgecl.errors import StoreError
+
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise StoreError(
+            f"could not read {file}: {error}; expected what `edgecl backup` wrote; check the path"
+        ) from error

@@ -89,7 +89,7 @@ class Watch:
         self._blameless: Recogniser | None = None  # the last whose memory, not whose tail, was found to blame
         self._finite, self._failed = True, False
         self._owed: tuple[int, str] | None = None  # a release that was let go of, and why, where it is not written yet
-        self._look()
+        self.look()
 
     def see(self, image: NDArray[np.uint8]) -> Sight:
         """One picture, uint8 (H, W, 3) BGR, through the learner's backbone; counted while that is in trial.
@@ -118,13 +118,13 @@ class Watch:
     def close(self, sound: bool = True) -> None:
         """Keep what was counted; `sound` if the process ends because someone asked it to."""
         self._healthy |= sound
-        self._look()
+        self.look()
 
     def _count(self, ms: float) -> None:
         now = self._clock()
         if self._journal is None or self._journal.trial is None:
             if now - self._looked_at >= FLUSH_S:
-                self._look()
+                self.look()
             return
         if self._last_frame is not None:
             self._seconds += min(now - self._last_frame, trial.GAP_S_MAX)
@@ -134,7 +134,7 @@ class Watch:
         became_healthy = self._frames == trial.HEALTHY_FRAMES and not self._healthy
         self._healthy |= became_healthy
         if became_healthy or now - self._looked_at >= FLUSH_S or self._end_is_near():
-            self._look()
+            self.look()
 
     def _end_is_near(self) -> bool:
         """Whether what was counted here may decide the trial, for better or worse."""
@@ -155,7 +155,12 @@ class Watch:
             }
         )
 
-    def _look(self) -> None:
+    @property
+    def active(self) -> int | None:
+        """Number of the release that the journal named at the last look; None where it could not be read."""
+        return None if self._journal is None else self._journal.active
+
+    def look(self) -> None:
         """Keep what was counted, follow what others decided, and decide."""
         self._looked_at = self._clock()
         self._failed = True  # until it is kept; then what may end the trial is looked at only every `FLUSH_S`

@@ -1,0 +1,93 @@
+"""The daemon."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgecl.cli.options import HomeOption, JsonOption
+
+if TYPE_CHECKING:
+    from edgecl.daemon.daemon import Daemon
+    from edgecl.daemon.service import Door
+
+commands = typer.Typer()
+
+
+@commands.command()
+def run(
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(metavar="URL", help="Camera to look through; may be repeated. Else those of edgecl.toml."),
+    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to answer at.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port to answer at; 0 for a free one.", show_default="8420")
+    ] = None,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="F", help="File with the token that others have to show.", show_default=False)
+    ] = None,
+    log_format: Annotated[
+        str | None, typer.Option(metavar="text|json", help="How events are written.", show_default="text")
+    ] = None,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run as a daemon, with a page for browsers and an API.
+
+    It looks through cameras, answers, and learns, until it gets SIGTERM or Ctrl-C. SIGHUP reads edgecl.toml anew.
+    """
+    from edgecl.cli.exporting import ensure_backbone
+    from edgecl.cli.terminal import Terminal
+    from edgecl.config import CameraEntry, ServerSettings
+    from edgecl.daemon.service import Service
+    from edgecl.home import Home
+    from edgecl.logs import set_up
+    from edgecl.web.access import Access
+
+    place = Home.at(home)
+    given = {"host": host, "port": port, "token_file": token_file, "log_format": log_format}
+    server = _settings(
+        ServerSettings, place.settings.server.model_dump() | {k: v for k, v in given.items() if v is not None}
+    )
+    cameras = [_settings(CameraEntry, {"url": url}) for url in camera or ()]
+    access = Access.of(server)
+    set_up(server.log_format)
+    terminal = Terminal(as_json)
+    ensure_backbone(place, terminal)
+
+    def ready(address: str) -> None:
+        terminal.answer({"address": address, "pid": os.getpid()}, f"answers at {address}")
+
+    Service(place, cameras, access.token, lambda daemon: _door(daemon, access, server), ready).run()
+
+
+def _door(daemon: Daemon, access: Any, server: Any) -> Door:
+    from edgecl.daemon.service import Door
+    from edgecl.web.app import application
+    from edgecl.web.server import Server
+
+    app = application(daemon, access)
+    answering = Server(app, server.host, server.port)
+    return Door(answering.address, lambda: float(app.state.spread.heartbeat), answering.close)
+
+
+def _settings(kind: Any, values: dict[str, Any]) -> Any:
+    """A section of the settings from the command line.
+
+    Raises:
+        ConfigRefused: a value cannot be used.
+    """
+    from pydantic import ValidationError
+
+    from edgecl.errors import ConfigRefused
+
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name = ".".join(str(part) for part in fault["loc"]).replace("_", "-")
+        raise ConfigRefused(f"--{name}: found {fault['input']!r}, {fault['msg'].lower()}") from error

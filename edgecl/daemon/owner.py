@@ -1,0 +1,235 @@
+"""The thread that owns learner and memory: commands come in by a queue, frames from cameras, and nothing else does."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+from edgecl.cameras.process import Condition
+from edgecl.daemon.desk import Desk
+from edgecl.daemon.snapshots import Live, State
+from edgecl.errors import Busy, DaemonEnded
+from edgecl.golden import check_golden
+from edgecl.home import Home
+from edgecl.region import Region
+from edgecl.releases import slots
+from edgecl.types import Frame
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 0.25  # between two looks at what is due, while nothing comes
+BUSY_S = 0.01  # likewise, while something goes on
+Result = TypeVar("Result")
+
+
+class Eyes(Protocol):
+    """A camera as the owner sees it."""
+
+    name: str
+
+    @property
+    def condition(self) -> Condition:
+        """How it is."""
+
+    def take(self) -> Frame | None:
+        """The newest frame that was not taken yet."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class Watched:
+    """A camera with what counts of its pictures, and how often they are looked at."""
+
+    def __init__(self, eyes: Eyes, region: Region, rate_max_hz: float) -> None:
+        self.eyes, self.region = eyes, region
+        self._every_s = 0.95 / rate_max_hz  # a camera of that very rate would otherwise be missed by a hair
+        self._next = 0.0
+
+    def take(self, now: float) -> Frame | None:
+        """The newest frame, if it is time for one."""
+        if now < self._next:
+            return None
+        frame = self.eyes.take()
+        if frame is not None:
+            self._next = max(self._next + self._every_s, now - self._every_s)
+        return frame
+
+
+class Owner:
+    """The thread, from outside.
+
+    Attributes:
+        heartbeat: s, monotonic, of its last round.
+        failure: what ended it, None while it runs or if it was asked to end.
+    """
+
+    def __init__(self, home: Home, changed: Callable[[], None], looked: Callable[[Live], None]) -> None:
+        """Start it; returns once the backbone has passed its self-test and the memory is open.
+
+        Args:
+            home: which is held for writing until `close`.
+            changed: called on the thread after `state` became another one.
+            looked: called on the thread after a frame was answered.
+
+        Raises:
+            EdgeclError: the home cannot be used.
+        """
+        self.heartbeat = time.monotonic()
+        self.failure: Exception | None = None
+        self._home, self._on_change, self._on_look = home, changed, looked
+        self._commands: queue.SimpleQueue[tuple[Callable[[Desk], Any], Future[Any]]] = queue.SimpleQueue()
+        self._cameras: dict[str, Watched] = {}
+        self._interlude: tuple[Callable[[], Any], Future[Any]] | None = None
+        self._wake, self._stop = threading.Event(), threading.Event()
+        self._desk: Desk | None = None
+        self._told: State | None = None
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(ready,), name="edgecl-owner", daemon=True)
+        self._thread.start()
+        ready.result()
+
+    @property
+    def state(self) -> State:
+        """As of the last change."""
+        assert self._desk is not None, "set before the constructor returns"  # noqa: S101
+        return self._desk.state
+
+    @property
+    def live(self) -> Mapping[str, Live]:
+        """By camera, what was made of its newest frame."""
+        return self._desk.live if self._desk is not None else {}
+
+    def wake(self) -> None:
+        """There is something to do; may be called from any thread."""
+        self._wake.set()
+
+    def ask(self, command: Callable[[Desk], Result]) -> Future[Result]:
+        """Let the thread run `command` between two frames.
+
+        The future raises `DaemonEnded` where the thread ends first.
+        """
+        done: Future[Result] = Future()
+        if self._thread.is_alive():
+            self._commands.put((command, done))
+            self._wake.set()
+        else:
+            done.set_exception(_ended())
+        return done
+
+    def interrupt(self, act: Callable[[], Result]) -> Future[Result]:
+        """Let go of the memory, `act`, and take it up again; for what wants the memory to itself."""
+        done: Future[Result] = Future()
+
+        def begin(desk: Desk) -> None:
+            if self._interlude is not None:
+                raise Busy("found the memory being put back, expected one at a time; wait until it is done")
+            self._interlude = act, done
+
+        def begun(made: Future[None]) -> None:
+            error = made.exception()
+            if error is not None:
+                done.set_exception(error)
+
+        self.ask(begin).add_done_callback(begun)
+        return done
+
+    def set_cameras(self, cameras: Mapping[str, Watched]) -> None:
+        """Take frames from these from now on."""
+        self._cameras = dict(cameras)
+        self._wake.set()
+
+    def close(self) -> None:
+        """End the thread; lessons that are being given are committed first."""
+        self._stop.set()
+        self._wake.set()
+        self._thread.join()
+
+    # The thread
+
+    def _run(self, ready: Future[None]) -> None:
+        begun: Callable[[], None] = functools.partial(ready.set_result, None)
+        try:
+            while not self._stop.is_set():
+                self._work(begun, first=not ready.done())
+                if self._interlude is not None:
+                    (act, done), self._interlude = self._interlude, None
+                    begun = _outcome(done, act)
+        except Exception as error:  # the restart boundary: whoever supervises us sees it, and starts anew
+            if not ready.done():
+                ready.set_exception(error)
+                return
+            log.exception("the owner of the memory ended")
+            self.failure = error
+        finally:
+            self._refuse_the_rest()
+
+    def _work(self, begun: Callable[[], None], first: bool) -> None:
+        """Own the memory until asked to end, or to let go of it for a moment; `begun` is called once that is so."""
+        with self._home.watched(live=first, learns_at_once=False) as watch:
+            if first:
+                check_golden(watch.learner.backbone, slots.current(self._home.folder))
+            desk = self._desk = Desk(watch, self.wake)
+            begun()
+            try:
+                while not self._stop.is_set() and self._interlude is None:
+                    self._round(desk)
+            finally:
+                desk.close()
+                self._tell(desk)
+
+    def _round(self, desk: Desk) -> None:
+        self._wake.wait(BUSY_S if desk.busy else IDLE_S)
+        self._wake.clear()
+        self.heartbeat = time.monotonic()
+        desk.use({name: watched.region for name, watched in self._cameras.items()})
+        self._obey(desk)
+        for watched in self._cameras.values():
+            frame = watched.take(time.monotonic())
+            if frame is not None:
+                live = desk.look(frame)
+                if live is not None:
+                    self._on_look(live)
+                self._obey(desk)
+        desk.tick()
+        self._tell(desk)
+
+    def _obey(self, desk: Desk) -> None:
+        """Run the commands that wait."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                command, done = self._commands.get_nowait()
+                hand_over = _outcome(done, functools.partial(command, desk))
+                self._tell(desk)
+                hand_over()
+
+    def _tell(self, desk: Desk) -> None:
+        if desk.state is not self._told:
+            self._told = desk.state
+            self._on_change()
+
+    def _refuse_the_rest(self) -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._commands.get_nowait()[1].set_exception(_ended())
+
+
+def _outcome(done: Future[Any], act: Callable[[], Any]) -> Callable[[], None]:
+    """`act`; what it gives or raises belongs to whoever asked, and is handed over when the result is called."""
+    if not done.set_running_or_notify_cancel():
+        return lambda: None
+    try:
+        return functools.partial(done.set_result, act())
+    except Exception as error:  # raised on the thread that asked
+        return functools.partial(done.set_exception, error)
+
+
+def _ended() -> DaemonEnded:
+    return DaemonEnded("found the daemon ending, expected it to run; ask again once it has started anew")

@@ -1,0 +1,44 @@
+"""The application: every part of the API and the page, put together."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+import prometheus_client
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+
+from edgecl import __version__
+from edgecl.daemon.daemon import Daemon
+from edgecl.web import parts, refusals
+from edgecl.web.access import Access
+from edgecl.web.guard import Guard
+from edgecl.web.measures import Measures
+from edgecl.web.pages import STATIC
+from edgecl.web.spread import Spread
+
+
+def application(daemon: Daemon, access: Access) -> FastAPI:
+    """What shows `daemon` to people and machines, by the rules of `access`."""
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # half of all lines, and of no use here
+    spread, measures = Spread(daemon), Measures(daemon)
+    daemon.listen(measures.heard)
+    app = FastAPI(
+        title="edgecl",
+        version=__version__,
+        summary="A camera that is taught on the spot and does not forget.",
+        docs_url=None,  # its page comes from elsewhere
+        redoc_url=None,
+        lifespan=spread.lifespan,
+        responses={422: {"model": refusals.Refused}},
+    )
+    app.state.daemon, app.state.access, app.state.spread, app.state.measures = daemon, access, spread, measures
+    refusals.install(app)
+    for part in pkgutil.iter_modules(parts.__path__):
+        module: Any = importlib.import_module(f"{parts.__name__}.{part.name}")
+        app.include_router(module.router)
+    app.mount("/static", StaticFiles(directory=STATIC), "static")
+    app.add_middleware(Guard, access=access)
+    return app

@@ -1,0 +1,59 @@
+"""How the API reaches the daemon: commands are awaited, pictures are read within limits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Annotated, TypeVar
+
+import numpy as np
+from fastapi import Depends, Request
+from numpy.typing import NDArray
+from starlette.concurrency import run_in_threadpool
+
+from edgecl.daemon.daemon import Daemon
+from edgecl.daemon.desk import Desk
+from edgecl.errors import DaemonEnded
+from edgecl.images import decode_image
+
+PATIENCE_S = 60.0
+Result = TypeVar("Result")
+
+
+def daemon_of(request: Request) -> Daemon:
+    """The daemon that this application shows."""
+    found: Daemon = request.app.state.daemon
+    return found
+
+
+Running = Annotated[Daemon, Depends(daemon_of)]
+
+
+async def ask(daemon: Daemon, command: Callable[[Desk], Result]) -> Result:
+    """What the owner of the memory answers.
+
+    Raises:
+        EdgeclError: what the command raises.
+    """
+    return await answered(daemon.ask(command))
+
+
+async def answered(future: Future[Result], patience_s: float = PATIENCE_S) -> Result:
+    """What comes of `future`; whoever asked and left does not stop it."""
+    try:
+        return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), patience_s)
+    except (asyncio.TimeoutError, asyncio.CancelledError) as error:
+        if isinstance(error, asyncio.CancelledError) and not future.cancelled():
+            raise
+        raise DaemonEnded("found no answer of the daemon in time, expected one; ask again") from error
+
+
+async def picture_of(request: Request, name: str) -> NDArray[np.uint8]:
+    """The picture in the body, uint8 (H, W, 3) BGR.
+
+    Raises:
+        ImageRefused: it is none.
+    """
+    data = await request.body()
+    return await run_in_threadpool(decode_image, data, name)

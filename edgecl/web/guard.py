@@ -1,0 +1,155 @@
+"""What stands before every request: the rules of access, the size of its body, and the time that it may take."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edgecl.errors import BodyTooLarge
+from edgecl.images import IMAGE_BYTES_MAX
+from edgecl.web.access import Access, Question, Refusal
+from edgecl.web.refusals import answer
+
+SMALL = 65_536  # bytes of JSON
+SLOW_S = 30.0  # between two pieces of a body
+# What may be larger. A lesson is many pictures, a memory is bounded by what its disk holds.
+LARGE = (
+    (re.compile(r"/api/v1/lessons"), 4 * IMAGE_BYTES_MAX),
+    (re.compile(r"/api/v1/(predict|cameras/[^/]+/frame)"), IMAGE_BYTES_MAX),
+    (re.compile(r"/api/v1/releases"), 64 * 2**20),
+    (re.compile(r"/api/v1/memory/restore"), 4 * 2**30),
+)
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"SAMEORIGIN"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'; connect-src 'self'; "
+        b"object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'",
+    ),
+)
+
+
+class Guard:
+    """An ASGI middleware: what it does not let through, nobody behind it sees."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app, self._access = app, access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        if scope["type"] not in ("http", "websocket"):
+            await self._app(scope, receive, send)
+            return
+        question = _question(scope)
+        refusal = self._access.refusal(question)
+        if scope["type"] == "websocket":
+            if refusal is not None:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal.message[:120]})
+                return
+            await self._app(scope, receive, send)
+            return
+        if refusal is not None:
+            await self._refuse(refusal, question, scope, receive, _secured(send))
+            return
+        limit = _limit(question.path)
+        try:
+            if _declared(scope) > limit:
+                raise _too_large(limit)
+            limited = _limited(receive, limit)
+            if limit == SMALL:  # read first: who parses it would take its end for a malformed one
+                limited = await _read(limited)
+        except BodyTooLarge as error:
+            await answer(413, type(error).__name__, str(error))(scope, receive, _secured(send))
+            return
+        await self._app(scope, limited, _secured(send))
+
+    async def _refuse(self, refusal: Refusal, question: Question, scope: Scope, receive: Receive, send: Send) -> None:
+        response: Any = answer(refusal.status, "AccessRefused", refusal.message)
+        if refusal.status == 401:
+            if question.method == "GET" and question.path == "/":
+                from starlette.responses import RedirectResponse
+
+                response = RedirectResponse("/login", 303)
+            else:
+                response.headers["www-authenticate"] = "Bearer"
+        if refusal.status == 429:
+            response.headers["retry-after"] = "1"
+        await response(scope, receive, send)
+
+
+def _question(scope: Scope) -> Question:
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+
+    def header(name: bytes) -> str:
+        return headers.get(name, b"").decode("latin-1")
+
+    method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+    origin = header(b"origin") if b"origin" in headers else None
+    client = scope.get("client") or ("", 0)
+    return Question(
+        method, scope["path"], header(b"host"), origin, header(b"authorization"), header(b"cookie"), client[0]
+    )
+
+
+def _limit(path: str) -> int:
+    return next((limit for pattern, limit in LARGE if pattern.fullmatch(path)), SMALL)
+
+
+def _declared(scope: Scope) -> int:
+    """Bytes of the body, as far as its header tells."""
+    told: bytes = dict(scope["headers"]).get(b"content-length", b"0")
+    return int(told) if told.isdigit() else 0
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """`receive`, but no more than `limit` bytes of a body, and no waiting for who sends nothing."""
+    received, whole = 0, False
+
+    async def limited() -> Message:
+        nonlocal received, whole
+        if whole:  # what comes next is that they leave, however late
+            return await receive()
+        try:
+            message = await asyncio.wait_for(receive(), SLOW_S)
+        except asyncio.TimeoutError:
+            return {"type": "http.disconnect"}
+        received += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if received > limit:
+            raise _too_large(limit)
+        return message
+
+    return limited
+
+
+async def _read(receive: Receive) -> Receive:
+    """The same messages, of which those with a body have come already."""
+    came: list[Message] = []
+    while not came or came[-1].get("more_body", False):
+        came.append(await receive())
+    waiting = iter(came)
+
+    async def again() -> Message:
+        return next(waiting, None) or await receive()
+
+    return again
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"found a body of more than {limit:,} bytes, expected at most so many; send less at once")
+
+
+def _secured(send: Send) -> Send:
+    async def secured(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *HEADERS]
+        await send(message)
+
+    return secured

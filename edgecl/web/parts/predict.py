@@ -1,0 +1,21 @@
+"""What is in a picture that is sent."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from edgecl.records import of_prediction
+from edgecl.types import Frame
+from edgecl.web.asking import Running, ask, picture_of
+
+router = APIRouter(prefix="/api/v1", tags=["predict"])
+
+
+@router.post("/predict")
+async def predict(request: Request, daemon: Running) -> dict[str, Any]:
+    """The answer for the picture in the body: a JPEG, PNG, WebP, BMP or TIFF."""
+    frame = Frame(await picture_of(request, "the picture"), time.time(), time.monotonic(), "api", 0)
+    return of_prediction(frame, await ask(daemon, lambda desk: desk.predict(frame)))

@@ -1,0 +1,116 @@
+"""Releases of this home: listed, sent in, installed, rolled back; and what consolidation has come to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+
+from edgecl.daemon.daemon import Daemon
+from edgecl.errors import ItemUnknown
+from edgecl.records import of_release, of_switched
+from edgecl.releases.bundle import Bundle, open_source
+from edgecl.releases.document import DOCUMENT_FILE
+from edgecl.releases.installing import receive
+from edgecl.releases.listing import release_of, releases_of
+from edgecl.releases.slots import release_folder
+from edgecl.releases.verification import Verified
+from edgecl.web.asking import Running, answered, ask
+
+router = APIRouter(prefix="/api/v1", tags=["releases"])
+
+PICTURE, REPORT = "report.png", "report.md"
+
+
+class Rollback(BaseModel):
+    """Why the release before is to come back."""
+
+    reason: str = Field("asked for on the page", min_length=1, max_length=500)
+
+
+@router.get("/releases")
+async def releases(daemon: Running) -> list[dict[str, Any]]:
+    """All releases, by rising number."""
+    home = daemon.home.folder
+    return [
+        of_release(one) | {"report": (release_folder(home, one.entry.number) / PICTURE).is_file()}
+        for one in await run_in_threadpool(releases_of, home)
+    ]
+
+
+@router.post("/releases", status_code=201)
+async def bring(request: Request, daemon: Running) -> dict[str, Any]:
+    """Send a release in, as a single file; it is verified by this device's own trust, and waits to be installed."""
+    data = await request.body()
+
+    def take_in() -> Verified:
+        return receive(daemon.home.folder, Bundle(data, "the body"), daemon.home.settings)
+
+    verified = await run_in_threadpool(take_in)
+    number = verified.document.number
+    return of_release(await run_in_threadpool(release_of, daemon.home.folder, number))
+
+
+@router.post("/releases/{number}/install")
+async def install(number: int, daemon: Running) -> dict[str, Any]:
+    """Change to a release of this home, in trial; frames are answered meanwhile."""
+
+    def verify() -> Verified:
+        release_of(daemon.home.folder, number)
+        folder = release_folder(daemon.home.folder, number)
+        unsigned = not (folder / "release.sig").exists()  # made here, and never sent anywhere
+        return receive(daemon.home.folder, open_source(folder), daemon.home.settings, unsigned)
+
+    verified = await run_in_threadpool(verify)
+    done = await ask(daemon, lambda desk: desk.releases.begin(number, verified.files))
+    return of_switched(await answered(done, 600.0))
+
+
+@router.post("/releases/rollback")
+async def roll_back(asked: Rollback, daemon: Running) -> dict[str, Any]:
+    """Go back to the release before, with its own head."""
+    return {"active_now": await ask(daemon, lambda desk: desk.releases.roll_back(asked.reason))}
+
+
+@router.get("/releases/{number}/report.png", response_class=FileResponse)
+async def picture(number: int, daemon: Running) -> Response:
+    """The picture of what a consolidation did to every class."""
+    return FileResponse(_file(daemon, number, PICTURE), media_type="image/png")
+
+
+@router.get("/releases/{number}/report.md", response_class=FileResponse)
+async def report(number: int, daemon: Running) -> Response:
+    """The report of a consolidation."""
+    return FileResponse(_file(daemon, number, REPORT), media_type="text/markdown; charset=utf-8")
+
+
+@router.get("/consolidation")
+async def consolidation(daemon: Running) -> dict[str, Any]:
+    """When the tail was last trained further, and how many lessons came since."""
+    folder = daemon.home.folder / "consolidation"
+
+    def read() -> dict[str, Any] | None:
+        try:
+            told = json.loads((folder / "acceptance.json").read_bytes())
+            at = (folder / "acceptance.json").stat().st_mtime
+            names = ("recipe", "accepted", "reason", "accuracy_before", "accuracy_after")
+            return {name: told[name] for name in names} | {"at": at}
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    last = await run_in_threadpool(read)
+    since = 0.0 if last is None else float(last["at"])
+    lessons = await ask(daemon, lambda desk: desk.shelf.lessons())
+    new = sum(one.kind == "teach" and one.undone_at is None and one.taken_at > since for one in lessons)
+    return {"due_lessons": daemon.home.settings.consolidation.due_lessons, "new_lessons": new, "last": last}
+
+
+def _file(daemon: Daemon, number: int, name: str) -> Any:
+    folder = release_folder(daemon.home.folder, max(number, 0))
+    if number < 1 or not (folder / DOCUMENT_FILE).is_file() or not (folder / name).is_file():
+        raise ItemUnknown(f"found no {name} of release {number}, expected one made by a consolidation")
+    return folder / name

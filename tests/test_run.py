@@ -1,0 +1,271 @@
+"""`edgecl run` as a process: started, asked by commands, reloaded, watched, ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+from commands import run, run_process
+from daemons import eventually, jpeg, running, served, thing, untaught
+
+from edgecl.config import ServerSettings
+from edgecl.daemon import note
+from edgecl.daemon.notify import notify, watchdog_s
+from edgecl.errors import ConfigRefused
+from edgecl.memory.store import Store
+from edgecl.web.access import Access
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A home in which nothing was taught; nobody changes it."""
+    return untaught(tmp_path_factory.mktemp("made"))
+
+
+@pytest.fixture
+def home(made, tmp_path):
+    return Path(shutil.copytree(made, tmp_path / "home", symlinks=True))
+
+
+def pictures(folder: Path, label: str, count: int = 6) -> Path:
+    """Views of a thing as files."""
+    folder.mkdir()
+    for view in range(count):
+        (folder / f"{view}.jpg").write_bytes(jpeg(thing(label, view)))
+    return folder
+
+
+# From start to end
+
+
+def test_it_says_where_it_answers_and_ends_when_asked(home):
+    with running(home, "--camera", "browser:") as daemon:
+        assert daemon.client.get("/healthz").json() == {"alive": True}
+        assert note.found(home).address == daemon.address
+        assert daemon.end() == 0
+    assert note.found(home) is None
+
+
+def test_ctrl_c_ends_it_too(home):
+    with running(home, "--camera", "browser:") as daemon:
+        assert daemon.end(signal.SIGINT) == 0
+
+
+def test_a_lesson_in_progress_is_kept_at_the_end(home):
+    with running(home, "--camera", "browser:") as daemon:
+        daemon.client.post("/api/v1/holds", json={"camera": "camera1", "label": "cup", "seconds": 60})
+        daemon.client.put("/api/v1/cameras/camera1/frame", content=jpeg(thing("cup")))
+        eventually(lambda: daemon.client.get("/api/v1/state").json()["holds"]["camera1"]["kept"])
+        assert daemon.end() == 0
+    with Store(home, writable=False) as store:
+        assert [lesson.label for lesson in store.history()] == ["cup"]
+
+
+def test_what_was_taught_is_there_after_a_kill(home):
+    with running(home, "--camera", "browser:") as daemon:
+        for label in ("cup", "fork"):
+            daemon.client.post("/api/v1/lessons", params={"label": label}, content=jpeg(thing(label)))
+        daemon.process.kill()
+        daemon.process.wait()
+    with running(home, "--camera", "browser:") as daemon:
+        assert [one["label"] for one in daemon.client.get("/api/v1/classes").json()] == ["cup", "fork"]
+
+
+def test_everything_can_come_from_the_settings(home):
+    with (home / "edgecl.toml").open("a") as settings:
+        settings.write(
+            '[server]\nlog_format = "json"\n[[cameras]]\nurl = "browser:"\nname = "hall"\nroi = [0, 0, 0.5, 1]\n'
+        )
+    with running(home) as daemon:
+        (camera,) = daemon.client.get("/api/v1/cameras").json()
+        assert (camera["name"], camera["region"][2]) == ("hall", [0.5, 1.0])
+        daemon.process.send_signal(signal.SIGHUP)
+        assert json.loads(daemon.expect("read the settings anew"))["level"] == "info"
+
+
+def test_an_address_that_others_reach_needs_a_token(home):
+    refused = run("run", "--host", "0.0.0.0", "--home", home)
+    assert (refused.status, "without a token" in refused.err) == (1, True)
+    with pytest.raises(ConfigRefused):
+        Access.of(ServerSettings(host="::"))
+
+
+def test_a_port_that_is_taken_is_refused(home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = run_process("run", "--port", taken.getsockname()[1], "--home", home)
+    assert (refused.status, "expected an address that is free" in refused.err) == (1, True)
+
+
+def test_a_home_that_is_held_is_refused(home):
+    with running(home, "--camera", "browser:"):
+        refused = run_process("run", "--port", 0, "--home", home)
+    assert (refused.status, "expected to be the only writer" in refused.err) == (1, True)
+
+
+def test_two_cameras_of_one_name_are_refused(home):
+    with (home / "edgecl.toml").open("a") as settings:
+        settings.write('[[cameras]]\nurl = "browser:"\nname = "hall"\n' * 2)
+    refused = run_process("run", "--port", 0, "--home", home)
+    assert (refused.status, "two cameras called 'hall'" in refused.err) == (1, True)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--log-format", "xml"), ("--camera", "")])
+def test_an_option_that_cannot_be_used_is_named(home, option, value):
+    refused = run("run", option, value, "--home", home)
+    assert refused.status in (1, 2)
+    assert option.removeprefix("--") in refused.err or "url" in refused.err
+
+
+# SIGHUP
+
+
+def test_the_settings_are_read_anew_and_cameras_that_stay_are_not_disturbed(home):
+    path = home / "edgecl.toml"
+    before = path.read_text()
+    path.write_text(before + '[[cameras]]\nurl = "sample://cat?fps=20"\nname = "a"\n')
+    with running(home) as daemon:
+        eventually(lambda: daemon.client.get("/readyz").status_code == 200)
+        path.write_text(path.read_text() + '[[cameras]]\nurl = "browser:"\nname = "b"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        eventually(lambda: [one["name"] for one in daemon.client.get("/api/v1/cameras").json()] == ["a", "b"])
+        assert daemon.client.get("/api/v1/cameras").json()[0]["losses"] == 0
+        path.write_text(before + '[[cameras]]\nurl = "browser:"\nname = "b"\n')
+        daemon.process.send_signal(signal.SIGHUP)
+        eventually(lambda: [one["name"] for one in daemon.client.get("/api/v1/cameras").json()] == ["b"])
+
+
+def test_settings_that_cannot_be_used_change_nothing(home):
+    with running(home, "--camera", "browser:") as daemon:
+        (home / "edgecl.toml").write_text("[camera]\nwidth_px = -3\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        daemon.expect("the settings could not be read anew")
+        assert daemon.client.get("/healthz").status_code == 200
+
+
+# systemd
+
+
+class Systemd:
+    """The other end of sd_notify."""
+
+    def __init__(self, folder):
+        self.path = str(folder / "notify")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.socket.settimeout(30)
+
+    def hears(self, words):
+        """Wait for a message with these words; gives all up to it."""
+        heard = []
+        while not heard or words not in heard[-1]:
+            heard.append(self.socket.recv(4096).decode())
+        return heard
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+
+def test_systemd_hears_that_it_is_ready_alive_and_ending(home, tmp_path):
+    with Systemd(tmp_path) as systemd:
+        environment = os.environ | {"NOTIFY_SOCKET": systemd.path, "WATCHDOG_USEC": "5000000"}
+        with running(home, "--camera", "browser:", environment=environment) as daemon:
+            assert "STATUS=answers at" in systemd.hears("READY=1")[-1]
+            systemd.hears("WATCHDOG=1")
+            systemd.hears("WATCHDOG=1")
+            daemon.process.send_signal(signal.SIGHUP)
+            assert "MONOTONIC_USEC=" in systemd.hears("RELOADING=1")[-1]
+            systemd.hears("READY=1")
+            daemon.process.terminate()
+            systemd.hears("STOPPING=1")
+
+
+def test_nobody_is_told_where_nobody_listens(monkeypatch, tmp_path):
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    assert notify("READY=1") is False
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nothing"))
+    assert notify("READY=1") is False
+
+
+def test_the_watchdog_of_another_process_is_not_ours(monkeypatch):
+    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
+    monkeypatch.setenv("WATCHDOG_PID", "1")
+    assert watchdog_s() is None
+    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
+    assert watchdog_s() == 30.0
+
+
+# Commands beside it
+
+
+def test_commands_that_change_something_go_through_the_daemon(home, tmp_path):
+    with served(home) as there:
+        note.leave(home, there.address, "")
+        taught = run("teach", "cup", pictures(tmp_path / "cups", "cup"), "--home", home, "--json")
+        assert (taught.status, taught.record["seen"], taught.record["origin"]) == (0, 6, "folder"), taught.err
+        run("teach", "fork", pictures(tmp_path / "forks", "fork"), "--home", home)
+        assert [one.name for one in there.daemon.state.classes] == ["cup", "fork"]
+        assert run("classes", "rename", "fork", "spoon", "--home", home, "--json").record["from_label"] == "fork"
+        (first, *_) = run("examples", "cup", "--home", home, "--json").records
+        assert run("correct", first["example"], "spoon", "--home", home, "--json").record["kind"] == "correct"
+        assert run("undo", "--home", home, "--json").record["kind"] == "correct"
+        assert run("classes", "merge", "spoon", "cup", "--home", home, "--json").record["label"] == "cup"
+        backup = tmp_path / "memory.backup"
+        assert run("backup", backup, "--home", home).status == 0
+        proof = run("forget", "cup", "--yes", "--home", home, "--json").record
+        assert (proof["label"], proof["found"]) == ("cup", 0)
+        assert there.daemon.state.classes == ()
+        assert run("restore", backup, "--home", home, "--json").record["classes"] == ["cup"]
+        assert [one.name for one in there.daemon.state.classes] == ["cup"]
+
+
+def test_a_command_is_refused_by_the_daemon_as_it_would_be_without_one(home):
+    without = run("undo", "--home", home)
+    with served(home) as there:
+        note.leave(home, there.address, "")
+        assert run("undo", "--home", home) == without
+        assert run("forget", "cup", "--yes", "--home", home).status == 1
+
+
+def test_a_camera_of_the_daemon_is_taught_through_it(home):
+    with served(home, ["sample://cat?fps=30"]) as there:
+        note.leave(home, there.address, "")
+        eventually(lambda: there.daemon.live)
+        taught = run("teach", "cat", "sample://cat?fps=30", "--seconds", 1, "--home", home, "--json")
+        assert (taught.status, taught.record["origin"], taught.record["seen"] > 10) == (0, "camera", True), taught.err
+
+
+def test_a_daemon_with_a_token_is_asked_with_it(home, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef")
+    token.chmod(0o600)
+    with running(home, "--camera", "browser:", "--token-file", token):
+        taught = run("teach", "cup", pictures(tmp_path / "cups", "cup"), "--home", home)
+        assert taught.status == 0, taught.err
+    assert oct((home / note.NOTE).stat().st_mode & 0o777) == "0o600" if (home / note.NOTE).exists() else True
+
+
+def test_the_word_of_a_daemon_that_was_killed_is_not_believed(home, tmp_path):
+    with running(home, "--camera", "browser:") as daemon:
+        daemon.process.kill()
+        daemon.process.wait()
+        assert note.found(home) is not None
+        began = time.monotonic()
+        assert run("teach", "cup", pictures(tmp_path / "cups", "cup"), "--home", home).status == 0
+        assert time.monotonic() - began < 20
+
+
+def test_the_status_tells_of_the_daemon(home):
+    assert run("status", "--home", home, "--json").status == 1, "there is no memory yet"
+    with running(home, "--camera", "browser:") as daemon:
+        record = run("status", "--home", home, "--json").record
+        assert record["daemon"] == {"pid": daemon.process.pid, "address": daemon.address}
+    assert run("status", "--home", home, "--json").record["daemon"] is None
