@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 import typer
 from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
 
 import edgecl
 from edgecl import records
 from edgecl.cli.app import app
-from edgecl.config import Settings, load_settings
+from edgecl.config import CameraEntry, Settings, load_settings
 from edgecl.manifest import BackboneManifest
 from edgecl.memory import schema
 
@@ -35,9 +36,9 @@ def commands(command: Any, path: str = "edgecl") -> Iterator[tuple[str, Any]]:
 
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
-SETTINGS = [
-    (section, name) for section in Settings.model_fields for name in type(getattr(Settings(), section)).model_fields
-]
+SECTIONS = {name: getattr(Settings(), name) for name in Settings.model_fields if name != "cameras"}
+SECTIONS["cameras"] = CameraEntry(url="-")  # one of a list
+SETTINGS = [(section, name) for section, one in SECTIONS.items() for name in type(one).model_fields]
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -54,10 +55,14 @@ def test_every_command_has_json_and_home_and_help(name):
 
 @pytest.mark.parametrize(("section", "name"), SETTINGS)
 def test_every_setting_is_documented_with_its_default(section, name):
-    default = getattr(getattr(Settings(), section), name)
+    default = type(SECTIONS[section]).model_fields[name].default
     shown = (
         str(default).lower() if isinstance(default, bool) else f"{default:g}" if isinstance(default, float) else default
     )
+    if default is PydanticUndefined:
+        shown = "–"  # has to be given
+    elif default in (None, ()):
+        shown = "none"
     row = re.search(rf"^\| `{section}\.{name}` \| `?\"?([^|\"`]*)\"?`? \|", page("docs/operations.md"), re.MULTILINE)
     assert row, f"docs/operations.md has no row for {section}.{name}"
     assert row[1].strip() == str(shown)
