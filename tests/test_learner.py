@@ -369,3 +369,12 @@ def test_thumbnails_can_be_switched_off(tmp_path, backbone):
         learner = Learner(store, backbone, Settings(memory=MemorySettings(thumbnails=False)))
         teach(learner, "cat")
         assert {example.thumbnail for example in store.examples()} == {None}
+
+
+def test_a_view_that_was_handed_out_stays_as_it_is(learner):
+    teach(learner, "cat")
+    before = learner.view
+    count, total = before.stats.count.copy(), before.stats.outer.copy()
+    teach(learner, "coffee")
+    assert len(learner.view.stats.count) == 2
+    assert (before.stats.count.tolist(), np.array_equal(before.stats.outer, total)) == (count.tolist(), True)

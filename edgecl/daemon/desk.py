@@ -17,7 +17,7 @@ from edgecl.daemon.changeover import Changeover
 from edgecl.daemon.moments import Moments
 from edgecl.daemon.newcomers import STRANGE, Newcomers
 from edgecl.daemon.shelf import Shelf
-from edgecl.daemon.snapshots import Live, State
+from edgecl.daemon.snapshots import Answerer, Live, State
 from edgecl.daemon.teaching import Teaching
 from edgecl.errors import CameraUnavailable, EdgeclError, StoreError
 from edgecl.gate import FrameGate
@@ -171,14 +171,6 @@ class Desk:
         self.live = {**self.live, frame.camera: live}
         return live
 
-    def predict(self, frame: Frame) -> Prediction:
-        """Answer for a picture that no camera gave.
-
-        Raises:
-            FrameUnusable, BackboneMismatch: see `Learner.predict`.
-        """
-        return self.learner.answer(frame, self._watch.see(frame.image))
-
     def why(self, camera: str) -> Reason | None:
         """Why the camera's newest frame is answered as it is; None where there is nothing to say.
 
@@ -297,7 +289,9 @@ class Desk:
             release=self._watch.active,
             precision=self.learner.backbone.precision,
             swap=self.releases.progress,
-            mismatch=None if self.learner.mismatch is None else str(self.learner.mismatch),
+            answerer=Answerer(
+                self.learner.backbone, self.learner.recogniser, self.learner.names, self.learner.mismatch
+            ),
             news=tuple(self._news),
         )
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgecl.backbone import Backbone
 from edgecl.daemon.hold import Count
+from edgecl.errors import BackboneMismatch
 from edgecl.overview import ClassSummary
+from edgecl.recognition import Recogniser
 from edgecl.types import Frame, Prediction
 
 
@@ -40,6 +44,38 @@ class Live:
 
 
 @dataclass(frozen=True, eq=False)
+class Answerer:
+    """What answers at this moment; any thread may ask it, and whatever is learned meanwhile makes no difference to it.
+
+    Attributes:
+        backbone: makes the embeddings.
+        recogniser: fitted to those of its tail; None while nothing was taught.
+        names: class id → name.
+        mismatch: why nothing can be answered, or None.
+    """
+
+    backbone: Backbone
+    recogniser: Recogniser | None
+    names: Mapping[int, str]
+    mismatch: BackboneMismatch | None
+
+    def predict(self, frame: Frame) -> Prediction:
+        """Answer for a picture that no camera gave.
+
+        Raises:
+            FrameUnusable: the network's numbers are not finite.
+            BackboneMismatch: see `Learner.mismatch`.
+        """
+        if self.mismatch is not None:
+            raise self.mismatch
+        sight = self.backbone.see(frame.image)
+        if self.recogniser is None:
+            return Prediction(None, 0.0, (), 1.0, frame.camera, frame.taken_at, time.monotonic() - frame.monotonic)
+        scores = self.recogniser.scores(sight.embedding)
+        return scores.prediction(self.names, frame.camera, frame.taken_at, time.monotonic() - frame.monotonic)
+
+
+@dataclass(frozen=True, eq=False)
 class State:
     """What is known, and what is going on.
 
@@ -57,7 +93,7 @@ class State:
         release: number of the one that runs; None where its journal cannot be read.
         precision: in which it runs.
         swap: number of the release that is being installed, how far it is, examples embedded and in all; or None.
-        mismatch: why nothing can be learned or answered, or None.
+        answerer: for pictures that no camera gave.
         news: what happened lately, (s UTC since the epoch, words), oldest first.
     """
 
@@ -74,5 +110,5 @@ class State:
     release: int | None
     precision: str
     swap: tuple[int, str, int, int] | None
-    mismatch: str | None
+    answerer: Answerer
     news: tuple[tuple[float, str], ...]

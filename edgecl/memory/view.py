@@ -77,11 +77,11 @@ class MemoryView:
     def stats_since(self, before: MemoryView | None) -> ClassStats:
         """Statistics of the rows, made from those of an earlier view by reverting what left and learning what came.
 
-        Takes over the statistics of `before`, which must not be used any more.
+        Those of `before` stay as they are: another thread may be learning from them.
         """
         if before is None or before.tail != self.tail or before.vectors.shape[1] != self.vectors.shape[1]:
             return self.stats
-        stats = before.stats
+        stats = before.stats.copy()
         came, left = _moved(before, self), _moved(self, before)
         if came.sum() + left.sum() > len(self):
             return self.stats

@@ -61,7 +61,7 @@ def of_state(state: State, lives: Mapping[str, Live]) -> Record:
         "swap": None
         if state.swap is None
         else dict(zip(("number", "stage", "done", "total"), state.swap, strict=True)),
-        "mismatch": state.mismatch,
+        "mismatch": None if state.answerer.mismatch is None else str(state.answerer.mismatch),
         "news": [{"at": at, "text": text} for at, text in state.news],
     }
 

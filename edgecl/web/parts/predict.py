@@ -6,10 +6,11 @@ import time
 from typing import Any
 
 from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
 
 from edgecl.records import of_prediction
 from edgecl.types import Frame
-from edgecl.web.asking import Running, ask, picture_of
+from edgecl.web.asking import Running, picture_of
 
 router = APIRouter(prefix="/api/v1", tags=["predict"])
 
@@ -18,4 +19,4 @@ router = APIRouter(prefix="/api/v1", tags=["predict"])
 async def predict(request: Request, daemon: Running) -> dict[str, Any]:
     """The answer for the picture in the body: a JPEG, PNG, WebP, BMP or TIFF."""
     frame = Frame(await picture_of(request, "the picture"), time.time(), time.monotonic(), "api", 0)
-    return of_prediction(frame, await ask(daemon, lambda desk: desk.predict(frame)))
+    return of_prediction(frame, await run_in_threadpool(daemon.state.answerer.predict, frame))
