@@ -272,6 +272,8 @@ class Learner:
         """
         if view is not self._view:
             return False
+        for smoother in self._smoothers.values():  # what was answered before this was known has no say any more
+            smoother.reset()
         self.due = False
         self.names = view.names  # of the same moment as the head, also where another process teaches meanwhile
         self.recogniser = recogniser

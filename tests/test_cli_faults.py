@@ -294,7 +294,7 @@ def test_an_unknown_backbone_is_refused(tmp_path):
 
 
 def test_the_live_demonstration_needs_a_terminal(home):
-    assert_refused(run_process("demo", "--home", home), "--script")
+    assert_refused(run_process("demo", "--terminal", "--home", home), "--script")
 
 
 def test_json_is_json_where_the_terminal_has_no_unicode(home):

@@ -247,7 +247,7 @@ class Screen:
 
 @pytest.fixture
 def screen(home):
-    screen = Screen(*PROGRAM[1:], "demo", "sample://cat?fps=15", "--home", str(home))
+    screen = Screen(*PROGRAM[1:], "demo", "sample://cat?fps=15", "--terminal", "--home", str(home))
     yield screen
     screen.close()
 

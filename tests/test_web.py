@@ -561,7 +561,7 @@ def test_a_release_that_is_sent_in_needs_a_signature_that_is_trusted_here(home, 
     far = Path(shutil.copytree(home, tmp_path / "far", symlinks=True))
     key = tiny.owner_of(tmp_path, home)
     tiny.candidate(far, key, change=0.1)
-    file = pack(release_folder(far, 2), tmp_path / "release", "int8", False).path
+    file = pack(release_folder(far, 2), tmp_path / "release.edgecl", "int8", False).path
     with served(home) as there:
         answer = there.client.post("/api/v1/releases", content=file.read_bytes())
         assert (answer.status_code, answer.json()["state"]) == (201, "candidate")

@@ -135,7 +135,10 @@ def _text(outcome: Outcome, audit: bool) -> str:
     if outcome.release is None:
         lines.append(f"refused: no release was made; the report is in {outcome.folder}")
     else:
-        lines.append(f"release {outcome.release} is ready; try it with: edgecl release install {outcome.release}")
+        unsigned = "" if outcome.signed else " --unsigned"
+        lines.append(
+            f"release {outcome.release} is ready; try it with: edgecl release install {outcome.release}{unsigned}"
+        )
     if outcome.release is not None and report.made.chosen.share < 1.0:
         lines.append(
             f"it goes {100 * report.made.chosen.share:.0f} % of the way that was trained; all of it was refused: "

@@ -1,4 +1,4 @@
-"""The demonstration: live in the terminal, or as a script that checks itself."""
+"""The demonstration: a page in the browser, live in the terminal, or as a script that checks itself."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FRAME_WAIT_S = 0.2  # then the screen is drawn again and keys are heard, also while a camera is silent
 TURN = "p"
+SAMPLES = "sample://?fps=15"
 
 commands = typer.Typer()
 
@@ -34,12 +35,16 @@ def demo(
         bool,
         typer.Option("--script", help="Without camera or terminal: teach four classes, check the promise."),
     ] = False,
+    in_terminal: Annotated[
+        bool, typer.Option("--terminal", help="Draw it in this terminal, without a browser.")
+    ] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Teach things to a camera and watch.
 
-    With --script in a temporary home, or in DIR if nothing was taught there; status 1 if anything was forgotten.
+    On a page whose address is printed, and opened where there is a desktop; Ctrl-C ends it. With --script in a
+    temporary home, or in DIR if nothing was taught there; status 1 if anything was forgotten.
     """
     from edgecl.cli.exporting import ensure_backbone
     from edgecl.errors import InputRefused
@@ -47,7 +52,7 @@ def demo(
 
     terminal = Terminal(as_json)
     place = Home.at(home)
-    if not script and (as_json or not _can_draw()):
+    if in_terminal and (as_json or not _can_draw()):
         raise InputRefused(
             "found no terminal to draw the demonstration on, expected one without --json; run it in a terminal, "
             "or use: edgecl demo --script"
@@ -55,8 +60,40 @@ def demo(
     ensure_backbone(place, terminal)
     if script:
         _script(place, home is None, terminal)
-    else:
+    elif in_terminal:
         _live(place, src, terminal)
+    else:
+        _page(place, src, terminal)
+
+
+def _page(place: Home, src: str | None, terminal: Terminal) -> None:
+    """The daemon with its page, on a camera or on sample photographs; a browser may send its own camera's pictures."""
+    import os
+    import webbrowser
+
+    from edgecl.cli.run import serve
+    from edgecl.cli.stage import CAMERA, camera_works
+    from edgecl.config import CameraEntry
+
+    if src is None and camera_works(place.settings.camera):
+        src = CAMERA
+    elif src is None:
+        terminal.note("camera 0 gives no picture; showing sample photographs instead")
+        src = SAMPLES
+    cameras = [CameraEntry(url=src, name="camera"), CameraEntry(url="browser:", name="browser")]
+
+    def ready(address: str) -> None:
+        terminal.answer({"address": address, "pid": os.getpid()}, f"open {address} in a browser; Ctrl-C ends this")
+        if sys.stdout.isatty() and _has_desktop():
+            webbrowser.open(address)
+
+    serve(place, cameras, place.settings.server, ready)
+
+
+def _has_desktop() -> bool:
+    import os
+
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def _can_draw() -> bool:

@@ -206,6 +206,8 @@ def push(
         made = pack(release_folder(place.folder, number), Path(target), devices, whole)
         record = {"target": str(made.path), "bytes": made.bytes, "files": list(made.files)}
         terminal.answer(record, f"wrote {made.path} ({size(made.bytes)}): {', '.join(made.files)}")
+        if "release.sig" not in made.files:
+            terminal.note(f"it is not signed, so others will refuse it; sign it first: edgecl release sign {number}")
 
 
 @release.command()

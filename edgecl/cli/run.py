@@ -11,8 +11,12 @@ import typer
 from edgecl.cli.options import HomeOption, JsonOption
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from edgecl.config import CameraEntry, ServerSettings
     from edgecl.daemon.daemon import Daemon
     from edgecl.daemon.service import Door
+    from edgecl.home import Home
 
 commands = typer.Typer()
 
@@ -43,10 +47,7 @@ def run(
     from edgecl.cli.exporting import ensure_backbone
     from edgecl.cli.terminal import Terminal
     from edgecl.config import CameraEntry, ServerSettings
-    from edgecl.daemon.service import Service
     from edgecl.home import Home
-    from edgecl.logs import set_up
-    from edgecl.web.access import Access
 
     place = Home.at(home)
     given = {"host": host, "port": port, "token_file": token_file, "log_format": log_format}
@@ -54,14 +55,33 @@ def run(
         ServerSettings, place.settings.server.model_dump() | {k: v for k, v in given.items() if v is not None}
     )
     cameras = [_settings(CameraEntry, {"url": url}) for url in camera or ()]
-    access = Access.of(server)
-    set_up(server.log_format)
     terminal = Terminal(as_json)
     ensure_backbone(place, terminal)
 
     def ready(address: str) -> None:
         terminal.answer({"address": address, "pid": os.getpid()}, f"answers at {address}")
 
+    serve(place, cameras, server, ready)
+
+
+def serve(place: Home, cameras: Sequence[CameraEntry], server: ServerSettings, ready: Callable[[str], None]) -> None:
+    """Run the daemon, its page and its API until it is asked to end.
+
+    Args:
+        place: the home.
+        cameras: to look through; those of its settings where there are none.
+        server: where to answer, and who may ask.
+        ready: told the address, once it answers.
+
+    Raises:
+        EdgeclError: it could not start, or a part of it has failed.
+    """
+    from edgecl.daemon.service import Service
+    from edgecl.logs import set_up
+    from edgecl.web.access import Access
+
+    access = Access.of(server)
+    set_up(server.log_format)
     Service(place, cameras, access.token, lambda daemon: _door(daemon, access, server), ready).run()
 
 

@@ -213,6 +213,10 @@ def pack(folder: Path, out: Path, precision: Precision | None = None, whole: boo
     source = Folder(folder)
     document = ReleaseDocument.from_bytes(required(source, DOCUMENT_FILE))
     data = packed(source, document, precision, whole)
+    if not out.is_dir() and out.suffix != SUFFIX:
+        raise ReleaseError(
+            f"found no folder {out}, expected one, or a file whose name ends with {SUFFIX}; make it first"
+        )
     path = out / f"release-{document.number:04d}{SUFFIX}" if out.is_dir() else out
     private_folder(path.parent)
     write_durably(path, data)

@@ -61,11 +61,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it: the report, where it lies, and the number of the release, None if it was refused."""
+    """What came of it: the report, where it lies, the release's number, None if it was refused, and if it is signed."""
 
     report: Report
     folder: Path
     release: int | None
+    signed: bool
 
     def record(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -144,7 +145,7 @@ def _consolidate(
     for file, data in files.items():
         write_durably(folder / file, data)
     due.remember(folder, name, due.Last(newest, number))
-    return Outcome(report, folder, number)
+    return Outcome(report, folder, number, key is not None)
 
 
 def _key(home: Home, order: Order) -> Path | None:
