@@ -11,7 +11,7 @@ BUNDLED := edgecl/backbones/efficientnet-lite0
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo test lint check bench wheel check-wheel clean
+.PHONY: help demo system test lint check bench wheel check-wheel clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -35,6 +35,10 @@ $(DEV_READY): pyproject.toml | $(BIN)/python
 
 demo: $(DEMO_READY) ## teach a camera; without one, sample photographs. ARGS=--script runs it unattended
 	@$(BIN)/edgecl demo $(ARGS)
+
+system: ## install what tests need of Debian: a browser, a broker, other programs' cameras; as root
+	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends \
+		$$(sed 's/#.*//' deploy/debian-packages.txt) >/dev/null
 
 test: $(DEV_READY) ## run all tests with coverage
 	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90 $(ARGS)

@@ -194,6 +194,17 @@ ROWS = (
         "150 a second, 50 ms, 2 ×",
     ),
     Row(
+        "the page: until it can be used, loaded for it, from letting go of the button to the name on the screen",
+        "page",
+        (
+            "until the page can be used, nothing cached, s",
+            "loaded for it, pictures aside, kB",
+            "from letting go to its name shown, worst of five lessons, s",
+        ),
+        "{:.1f} s, {:.0f} kB, {:.1f} s",
+        "1 s, 200 kB, 1 s",
+    ),
+    Row(
         "Python packages of a device, installed",
         "install_size",
         ("installed size of the base environment, MB",),

@@ -33,6 +33,7 @@ from edgecl.types import Embedding, Frame, Prediction, Sight
 
 log = logging.getLogger(__name__)
 
+ASKS_EVERY_S = 30.0  # of one camera: a person looks at some frames, not at all of them
 NEWS = 20  # messages kept for who comes later
 FPS_OF = 30  # frames
 DOUBTS = 2  # moments in a row that are uncertain before one is kept for review
@@ -50,6 +51,7 @@ class Eye:
     embedding: Embedding | None = None
     looked: int = 0
     doubts: int = 0
+    asks_again: float = 0.0  # s, monotonic
 
     def fps(self, now: float) -> float:
         """Frames looked at in a second, lately."""
@@ -209,7 +211,8 @@ class Desk:
         self.moments.keep(part.camera, candidate, prediction, now)
         if prediction.unknown_score >= STRANGE and self.newcomers.see(candidate, now):
             self._changed()
-        if eye.doubtful(prediction) and self.learner.settings.memory.review:
+        if eye.doubtful(prediction) and now >= eye.asks_again and self.learner.settings.memory.review:
+            eye.asks_again = now + ASKS_EVERY_S
             self._ask_later(candidate, prediction)
 
     def _ask_later(self, candidate: Candidate, prediction: Prediction) -> None:

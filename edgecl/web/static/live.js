@@ -175,21 +175,23 @@ export class LiveView {
     if (done) note(`Noted: that is not ${one.label}.`, { act: ["Undo", () => this.page.undo()] });
   }
 
-  async latest() {
+  /** The last moment that was answered as the page shows it now. */
+  async shownMoment() {
+    const label = this.newest?.prediction?.label ?? null;
     const moments = await tried(() => get(`${this.base}/moments`));
-    if (moments && !moments.length) note("Nothing was seen clearly in the last seconds.", { bad: true });
-    return moments?.[0];
+    const one = moments?.find((moment) => moment.label === label);
+    if (moments && !one) note("It was not seen clearly in the last seconds; hold it still, and try again.", { bad: true });
+    return one;
   }
 
   async deny() {
-    const one = await this.latest();
-    if (!one) return;
-    if (one.label === null) note("It is unknown already.");
-    else await this.denyMoment(one);
+    if ((this.newest?.prediction?.label ?? null) === null) { note("It is unknown already."); return; }
+    const one = await this.shownMoment();
+    if (one) await this.denyMoment(one);
   }
 
   async correct() {
-    const one = await this.latest();
+    const one = await this.shownMoment();
     if (one) this.ask(one);
   }
 

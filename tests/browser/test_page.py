@@ -1,0 +1,333 @@
+"""The page in Debian's Chromium, used as a person uses it, against a real daemon."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import pytest
+from commands import picture
+from daemons import Served, eventually, served
+
+from edgecl.releases import install_first
+
+sync_api = pytest.importorskip("playwright.sync_api")
+
+from axe_playwright_python.sync_playwright import Axe  # noqa: E402
+from playwright.sync_api import Browser, Page, expect, sync_playwright  # noqa: E402
+
+CHROMIUM = Path(os.environ.get("EDGECL_CHROMIUM", "/usr/bin/chromium"))
+OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+PATIENCE_MS = 30_000
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
+
+
+def launched(player, *options: str) -> Browser:
+    assert CHROMIUM.exists(), f"found no Chromium at {CHROMIUM}, expected Debian's; run: make system"
+    return player.chromium.launch(executable_path=str(CHROMIUM), args=[*OPTIONS, *options])
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as player:
+        browser = launched(player)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def home(tmp_path, backbone_folder):
+    install_first(tmp_path / "home", backbone_folder)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def there(home):
+    with served(home, ["sample://cat?fps=15&seed=4", "sample://coffee?fps=15&seed=4"]) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser, there) -> Iterator[Page]:
+    yield from opened(browser, there, PHONE)
+
+
+def opened(browser: Browser, there: Served, size) -> Iterator[Page]:
+    """The page, which must not fail in silence."""
+    context = browser.new_context(viewport=size, permissions=["camera"] if "camera" in there.address else [])
+    page = context.new_page()
+    failures: list[str] = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.set_default_timeout(PATIENCE_MS)
+    expect.set_options(timeout=PATIENCE_MS)
+    page.goto(there.address)
+    expect(page.locator("#line")).to_contain_text("knows")
+    yield page
+    context.close()
+    assert failures == []
+
+
+def look_through(page: Page, camera: str) -> None:
+    page.get_by_role("combobox", name="Camera").select_option(camera)
+
+
+def hold(page: Page, button, seconds: float = 2.5) -> None:
+    """Press a button for so long."""
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.wait_for_timeout(1000 * seconds)
+    page.mouse.up()
+
+
+def teach(page: Page, label: str, camera: str) -> None:
+    look_through(page, camera)
+    page.get_by_test_id("class-name").fill(label)
+    hold(page, page.get_by_test_id("add-class"))
+    expect(page.get_by_test_id("report")).to_contain_text(label)
+
+
+def answer(page: Page, camera: str, label: str) -> None:
+    look_through(page, camera)
+    expect(page.get_by_test_id("answer")).to_have_text(label)
+
+
+@pytest.fixture
+def taught(page):
+    """The page, with two things taught."""
+    teach(page, "whiskers", "camera1")
+    teach(page, "mug", "camera2")
+    return page
+
+
+def test_two_things_that_were_held_are_told_apart_and_the_last_is_undone(page):
+    expect(page.get_by_test_id("guide")).to_be_visible()
+    teach(page, "whiskers", "camera1")
+    teach(page, "mug", "camera2")
+    expect(page.get_by_test_id("class-card")).to_have_count(2)
+    expect(page.get_by_test_id("guide")).to_be_hidden()
+    expect(page.get_by_test_id("report")).to_have_text(re.compile(r"Knows 2 classes\. mug: .*the others"))
+    answer(page, "camera1", "whiskers")
+    answer(page, "camera2", "mug")
+    page.get_by_test_id("undo").click()
+    expect(page.get_by_test_id("class-card")).to_have_count(1)
+    expect(page.get_by_test_id("answer")).not_to_have_text("mug")
+
+
+def test_while_the_button_is_held_frames_are_counted_with_advice(page):
+    page.get_by_test_id("class-name").fill("whiskers")
+    button = page.get_by_test_id("add-class")
+    button.scroll_into_view_if_needed()
+    box = button.bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#panel-teach")).to_contain_text(re.compile(r"[1-9]\d* kept · \d+ redundant · \d+ refused"))
+    page.mouse.up()
+    expect(button).to_have_attribute("aria-pressed", "false")
+
+
+def test_a_key_teaches_while_it_is_held(taught):
+    look_through(taught, "camera1")
+    before = taught.get_by_test_id("class-card").first.inner_text()
+    taught.locator("h1").click()
+    taught.keyboard.down("1")
+    taught.wait_for_timeout(1500)
+    taught.keyboard.up("1")
+    expect(taught.get_by_test_id("report")).to_contain_text("whiskers")
+    assert before
+
+
+def test_the_space_bar_teaches_while_it_is_held(page):
+    page.get_by_test_id("class-name").fill("whiskers")
+    page.get_by_test_id("add-class").focus()
+    page.keyboard.down("Space")
+    page.wait_for_timeout(1500)
+    page.keyboard.up("Space")
+    expect(page.get_by_test_id("report")).to_contain_text("whiskers")
+
+
+def test_who_is_alone_gets_a_countdown(page):
+    page.get_by_test_id("class-name").fill("whiskers")
+    page.get_by_test_id("countdown").first.click()
+    expect(page.get_by_test_id("countdown").first).to_have_text("2")
+    expect(page.get_by_test_id("report")).to_contain_text("whiskers")
+
+
+def test_a_page_that_is_closed_in_mid_lesson_leaves_a_whole_one(browser, there):
+    context = browser.new_context(viewport=PHONE)
+    page = context.new_page()
+    page.goto(there.address)
+    expect(page.locator("#line")).to_contain_text("knows")
+    page.get_by_test_id("class-name").fill("whiskers")
+    page.get_by_test_id("add-class").scroll_into_view_if_needed()
+    box = page.get_by_test_id("add-class").bounding_box()
+    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.mouse.down()
+    page.wait_for_timeout(1500)
+    context.close()
+    assert eventually(lambda: [one.name for one in there.daemon.state.classes]) == ["whiskers"]
+    assert there.daemon.state.holds == {}
+
+
+def test_a_class_is_renamed_merged_and_forgotten_with_proof(taught):
+    taught.get_by_label("More for mug").click()
+    taught.locator("dialog").get_by_label("Name", exact=True).fill("<b>cup</b> 🍵".replace("/", "∕"))
+    taught.get_by_role("button", name="Rename").click()
+    expect(taught.get_by_test_id("class-card").nth(1)).to_contain_text("🍵")
+    taught.get_by_label(re.compile("More for .*🍵")).click()
+    taught.get_by_role("button", name="Forget…").click()
+    taught.get_by_role("button", name="Delete for good").click()
+    expect(taught.locator("dialog")).to_contain_text("none is left")
+    taught.get_by_role("button", name="Close").click()
+    expect(taught.get_by_test_id("class-card")).to_have_count(1)
+
+
+def test_a_wrong_answer_is_denied_explained_and_corrected(taught):
+    answer(taught, "camera1", "whiskers")
+    taught.get_by_test_id("why-button").click()
+    expect(taught.get_by_test_id("why")).to_contain_text("It is called whiskers")
+    expect(taught.get_by_test_id("why").locator("img").first).to_be_visible()
+    expect(taught.locator("#moments span").first).to_have_text("whiskers")
+    taught.get_by_test_id("not-this").click()
+    expect(taught.locator("#notes")).to_contain_text("Noted: that is not whiskers.")
+    taught.get_by_test_id("correct").click()
+    taught.locator("dialog").get_by_label("Name").fill("tiger")
+    taught.get_by_role("button", name="This", exact=True).click()
+    expect(taught.get_by_test_id("class-card")).to_have_count(3)
+
+
+def test_a_refusal_is_shown_in_words_and_nothing_typed_is_lost(page):
+    page.get_by_test_id("class-name").fill("a/b")
+    hold(page, page.get_by_test_id("add-class"), 0.3)
+    expect(page.locator("#notes")).to_contain_text("found a path in the label")
+    expect(page.get_by_test_id("class-name")).to_have_value("a/b")
+
+
+def test_frames_that_wait_are_named_with_one_key(taught, there):
+    def keep(desk):
+        from edgecl import review
+
+        moment = desk.moments.of("camera1")[0]
+        return [review.keep(desk.learner, moment.candidate, moment.prediction) for _ in range(2)]
+
+    waiting = len(there.daemon.ask(lambda desk: desk.shelf.reviews()).result())
+    there.daemon.ask(keep).result()
+    taught.get_by_test_id("review").click()
+    expect(taught.locator("#panel-review img.big")).to_be_visible()
+    taught.keyboard.press("x")
+    eventually(lambda: len(there.daemon.ask(lambda desk: desk.shelf.reviews()).result()) == waiting + 1)
+    expect(taught.locator("#panel-review")).to_contain_text("to look at")
+
+
+def test_the_quality_of_the_memory_is_shown(taught):
+    taught.get_by_test_id("quality").click()
+    expect(taught.locator("#panel-quality table").first).to_contain_text("whiskers")
+    taught.get_by_test_id("map").locator("circle").first.click()
+    expect(taught.locator("dialog h2")).to_contain_text("Example of")
+    taught.locator("dialog").get_by_role("button", name="Delete").click()
+    expect(taught.locator("#notes")).to_contain_text("took out an example of")
+
+
+def test_the_history_has_every_lesson_and_the_release(taught):
+    taught.get_by_test_id("history").click()
+    expect(taught.locator("#panel-history")).to_contain_text("taught mug")
+    expect(taught.get_by_test_id("release")).to_contain_text("Release 1, which runs")
+    with taught.expect_download() as download:
+        taught.get_by_role("link", name="Download a backup").click()
+    assert download.value.suggested_filename.startswith("edgecl-")
+    taught.get_by_test_id("undo-newest").click()
+    expect(taught.locator("#panel-history")).to_contain_text("(undone)")
+
+
+def test_a_camera_that_is_lost_is_told_in_place_of_a_stale_picture(browser, home):
+    with served(home, ["usb:77"]) as there:
+        for page in opened(browser, there, PHONE):
+            expect(page.locator("#trouble")).to_contain_text("found no camera usb:77")
+
+
+def test_a_daemon_that_is_gone_is_told_and_awaited(browser, home):
+    with served(home) as there:
+        context = browser.new_context(viewport=PHONE)
+        page = context.new_page()
+        page.goto(there.address)
+        expect(page.locator("#line")).to_contain_text("knows", timeout=PATIENCE_MS)
+    expect(page.locator("#line")).to_contain_text("does not answer", timeout=PATIENCE_MS)
+    context.close()
+
+
+def test_the_browsers_own_camera_is_looked_through(home, tmp_path):
+    clip = tmp_path / "clip.mjpeg"
+    with clip.open("wb") as file:  # a real clip in the place of a webcam: frames of a photograph in a hand
+        for number in range(60):
+            file.write(cv2.imencode(".jpg", picture("cat", at_s=number / 15))[1].tobytes())
+    fake = (
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-video-capture={clip}",
+    )
+    with served(home) as there, sync_playwright() as player:
+        browser = launched(player, *fake)
+        page = browser.new_page(viewport=PHONE)
+        page.goto(there.address)
+        page.get_by_test_id("use-camera").click()
+        eventually(lambda: "camera1" in there.daemon.live and there.daemon.live["camera1"].number > 5)
+        assert there.daemon.live["camera1"].frame.image.shape == (480, 640, 3)
+        page.get_by_test_id("class-name").fill("whiskers")
+        hold(page, page.get_by_test_id("add-class"))
+        expect(page.get_by_test_id("answer")).to_have_text("whiskers", timeout=PATIENCE_MS)
+        browser.close()
+
+
+def test_a_person_without_the_token_is_asked_for_it(browser, home):
+    with served(home, token="0123456789abcdef") as there:
+        context = browser.new_context(viewport=PHONE)
+        page = context.new_page()
+        page.goto(there.address)
+        page.get_by_label("Token of this device").fill("wrong")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.get_by_label("Token of this device").fill("0123456789abcdef")
+        page.get_by_role("button", name="Log in").click()
+        expect(page.locator("#line")).to_contain_text("knows", timeout=PATIENCE_MS)
+        context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
+def test_everyone_can_use_it(browser, there, size, scheme):
+    there.teach("cup", 3)
+    there.teach("fork", 3)
+    for page in opened(browser, there, size):
+        page.emulate_media(color_scheme=scheme)
+        for tab in ("tab-teach", "review", "quality", "history"):
+            page.get_by_test_id(tab).click()
+            page.wait_for_timeout(700)
+            found = Axe().run(page).response["violations"]
+            assert [(one["id"], one["nodes"][0]["html"][:100]) for one in found] == []
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off at the side"
+
+
+def test_all_of_it_comes_from_the_device_itself(browser, there):
+    context = browser.new_context()
+    page = context.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(there.address)
+    expect(page.locator("#line")).to_contain_text("knows", timeout=PATIENCE_MS)
+    context.close()
+    assert {url.split("/")[2] for url in asked} == {there.address.removeprefix("http://")}
