@@ -28,22 +28,33 @@ OPTIONS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
 )
 PATIENCE_MS = 30_000
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
+TOO_WIDE = """
+[...document.querySelectorAll("body *")]
+  .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)
+  .filter((one) => !one.closest(".scroll, .strip, [role=tablist]"))
+  .map((one) => one.outerHTML.slice(0, 80))
+"""
+
 pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
 
 
-def launched(player, *options: str) -> Browser:
-    assert CHROMIUM.exists(), f"found no Chromium at {CHROMIUM}, expected Debian's; run: make system"
-    return player.chromium.launch(executable_path=str(CHROMIUM), args=[*OPTIONS, *options])
-
-
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """Chromium with a real clip in the place of a webcam: frames of a photograph in someone's hand."""
+    assert CHROMIUM.exists(), f"found no Chromium at {CHROMIUM}, expected Debian's; run: make system"
+    clip = tmp_path_factory.mktemp("webcam") / "clip.mjpeg"
+    with clip.open("wb") as file:
+        for number in range(60):
+            file.write(cv2.imencode(".jpg", picture("cat", at_s=number / 15))[1].tobytes())
     with sync_playwright() as player:
-        browser = launched(player)
+        options = [*OPTIONS, f"--use-file-for-fake-video-capture={clip}"]
+        browser = player.chromium.launch(executable_path=str(CHROMIUM), args=options)
         yield browser
         browser.close()
 
@@ -67,7 +78,7 @@ def page(browser, there) -> Iterator[Page]:
 
 def opened(browser: Browser, there: Served, size) -> Iterator[Page]:
     """The page, which must not fail in silence."""
-    context = browser.new_context(viewport=size, permissions=["camera"] if "camera" in there.address else [])
+    context = browser.new_context(viewport=size)
     page = context.new_page()
     failures: list[str] = []
     page.on("pageerror", lambda error: failures.append(str(error)))
@@ -270,27 +281,15 @@ def test_a_daemon_that_is_gone_is_told_and_awaited(browser, home):
     context.close()
 
 
-def test_the_browsers_own_camera_is_looked_through(home, tmp_path):
-    clip = tmp_path / "clip.mjpeg"
-    with clip.open("wb") as file:  # a real clip in the place of a webcam: frames of a photograph in a hand
-        for number in range(60):
-            file.write(cv2.imencode(".jpg", picture("cat", at_s=number / 15))[1].tobytes())
-    fake = (
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-video-capture={clip}",
-    )
-    with served(home) as there, sync_playwright() as player:
-        browser = launched(player, *fake)
-        page = browser.new_page(viewport=PHONE)
-        page.goto(there.address)
-        page.get_by_test_id("use-camera").click()
-        eventually(lambda: "camera1" in there.daemon.live and there.daemon.live["camera1"].number > 5)
-        assert there.daemon.live["camera1"].frame.image.shape == (480, 640, 3)
-        page.get_by_test_id("class-name").fill("whiskers")
-        hold(page, page.get_by_test_id("add-class"))
-        expect(page.get_by_test_id("answer")).to_have_text("whiskers", timeout=PATIENCE_MS)
-        browser.close()
+def test_the_browsers_own_camera_is_looked_through(browser, home):
+    with served(home) as there:
+        for page in opened(browser, there, PHONE):
+            page.get_by_test_id("use-camera").click()
+            eventually(lambda: "camera1" in there.daemon.live and there.daemon.live["camera1"].number > 5)
+            assert there.daemon.live["camera1"].frame.image.shape == (480, 640, 3)
+            page.get_by_test_id("class-name").fill("whiskers")
+            hold(page, page.get_by_test_id("add-class"))
+            expect(page.get_by_test_id("answer")).to_have_text("whiskers")
 
 
 def test_a_person_without_the_token_is_asked_for_it(browser, home):
@@ -319,7 +318,10 @@ def test_everyone_can_use_it(browser, there, size, scheme):
             page.wait_for_timeout(700)
             found = Axe().run(page).response["violations"]
             assert [(one["id"], one["nodes"][0]["html"][:100]) for one in found] == []
-        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing is cut off at the side"
+        wide = page.evaluate(TOO_WIDE)
+            "[...document.querySelectorAll('body *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('.scroll, .strip, [role=tablist]')).map(e => e.outerHTML.slice(0, 80))"
+        )
+        assert wide == [], "nothing is cut off at the side"
 
 
 def test_all_of_it_comes_from_the_device_itself(browser, there):
