@@ -281,6 +281,12 @@ def test_only_the_region_counts(bench):
     assert live.frame.image.shape == both.shape, "the whole picture is shown"
 
 
+def test_frames_are_numbered_on_when_the_region_changes(bench):
+    before = bench.show("cup", 5).number
+    bench.desk.use({CAMERA: Region((0.5, 0.0, 1.0, 1.0))})
+    assert bench.show("cup").number == before + 1
+
+
 def test_the_last_moments_are_kept_once_a_second(bench):
     bench.show("cup", 40, every_s=0.25)
     moments = bench.desk.moments.of(CAMERA)

@@ -122,7 +122,8 @@ class Desk:
             if name not in self._eyes or self._eyes[name].region != region:
                 # How often a frame may enter the memory does not matter for a look at it.
                 gate = FrameGate(self.learner.settings.gate.model_copy(update={"rate_max_hz": 1000.0}))
-                self._eyes[name] = Eye(region, gate)
+                before = self._eyes.get(name)  # its numbers go on rising: who listens takes a lower one for old
+                self._eyes[name] = Eye(region, gate, looked=0 if before is None else before.looked)
         self.live = {name: live for name, live in self.live.items() if name in regions}
         self._changed()
 
