@@ -15,7 +15,7 @@ from support.record import Figure, backbone_home, report
 CHROMIUM = os.environ.get("EDGECL_CHROMIUM", "/usr/bin/chromium")
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 IMAGES = Path(__file__).parent.parent / "docs" / "img"
-HELD_S, LESSONS = 3.0, 3
+HELD_S = 3.0
 SHOWN = ("cat", "coffee", "rocket", "astronaut", "motorcycle", "coins")
 
 

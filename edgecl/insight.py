@@ -212,7 +212,7 @@ def _advice(
     """The one thing that helps most."""
     count = len(vectors)
     if count < FEW:
-        return f"only {count} views: hold the button longer, and turn the thing"
+        return f"only {count} view{'s' if count != 1 else ''}: hold the button longer, and turn the thing"
     if accuracy is not None and accuracy < SHAKY and mixed_up_with is not None:
         return f"mixed up with {mixed_up_with}: show both from the sides on which they differ"
     alike = (float(np.square(vectors.sum(axis=0)).sum()) - count) / (count * (count - 1))

@@ -181,7 +181,9 @@ def test_a_lesson_without_a_good_frame_changes_nothing_and_says_so(bench):
 def test_a_lesson_that_was_cancelled_leaves_nothing(bench):
     hold = bench.desk.teaching.begin(CAMERA, "cup", "camera", None).hold
     bench.show("cup", 4)
+    waiting = bench.desk.teaching.ended(hold)
     bench.desk.teaching.cancel(hold)
+    assert isinstance(waiting.exception(timeout=0), LessonOver), "whoever waits for its report waits no more"
     with pytest.raises(LessonOver):
         bench.desk.teaching.end(hold)
     assert bench.desk.state.revision == 0

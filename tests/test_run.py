@@ -16,7 +16,7 @@ from daemons import eventually, jpeg, running, served, thing, untaught
 
 from edgecl.config import ServerSettings
 from edgecl.daemon import note
-from edgecl.daemon.notify import notify, watchdog_s
+from edgecl.daemon.notify import notify
 from edgecl.errors import ConfigRefused
 from edgecl.memory.store import Store
 from edgecl.web.access import Access
@@ -193,14 +193,6 @@ def test_nobody_is_told_where_nobody_listens(monkeypatch, tmp_path):
     assert notify("READY=1") is False
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "nothing"))
     assert notify("READY=1") is False
-
-
-def test_the_watchdog_of_another_process_is_not_ours(monkeypatch):
-    monkeypatch.setenv("WATCHDOG_USEC", "30000000")
-    monkeypatch.setenv("WATCHDOG_PID", "1")
-    assert watchdog_s() is None
-    monkeypatch.setenv("WATCHDOG_PID", str(os.getpid()))
-    assert watchdog_s() == 30.0
 
 
 # Commands beside it

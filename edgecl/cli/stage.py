@@ -7,13 +7,13 @@ import time
 from edgecl.cameras import Frames, is_live, open_camera, redact
 from edgecl.cameras.capture import stalled
 from edgecl.cameras.newest import NewestFrame
+from edgecl.cameras.paced import Pace
 from edgecl.cameras.sample import PHOTOGRAPHS
 from edgecl.config import CameraSettings
 from edgecl.errors import CameraError, FrameUnusable
 from edgecl.types import Frame
 
 CAMERA = "0"
-LONGEST_PAUSE_S = 1.0  # between two pictures of a recording, so that keys are heard
 
 
 class Stage:
@@ -38,7 +38,7 @@ class Stage:
         self._number = 0
         self._source = source if source is not None else _photograph(0)
         self._seen, self._heard = False, time.monotonic()
-        self._clock: float | None = None
+        self._pace = Pace()
         self._open()
 
     @property
@@ -108,9 +108,7 @@ class Stage:
         found = next(self._frames, None)
         self.over = found is None
         if found is not None:  # at the speed at which it was taken
-            ahead = found.taken_at - time.monotonic()
-            self._clock = ahead if self._clock is None else self._clock
-            time.sleep(min(max(ahead - self._clock, 0.0), LONGEST_PAUSE_S))
+            time.sleep(self._pace.wait_s(found.taken_at))
         return found
 
 

@@ -88,8 +88,10 @@ class Daemon:
             if name in wanted and wanted[name].url == before[name].url
         }
         gone = [eyes for name, eyes in self._cameras.items() if name not in stay]
+        cameras_now = {name: stay.get(name) or self._open(name, wanted[name], settings) for name in wanted}
+        self._cameras = self._cameras | cameras_now  # whoever asks meanwhile finds every camera that is listed
         self._entries = wanted
-        self._cameras = {name: stay.get(name) or self._open(name, wanted[name], settings) for name in wanted}
+        self._cameras = cameras_now
         self._arrange()
         for eyes in gone:
             eyes.close()

@@ -80,7 +80,7 @@ class Hold:
         self._fresh, self._redundant_cosine = [*known], redundant_cosine
         self._ends = begun + (LONGEST_S if seconds is None else seconds)
         self._held = seconds is None
-        self._heard, self._heard_at = begun, None
+        self._heard = begun
         self._kept = self._redundant = 0
         self._last: str | None = None
 
@@ -89,7 +89,7 @@ class Hold:
         self._heard = max(self._heard, now)
 
     def look(self, frame: Frame, sight: Sight | None) -> None:
-        """Take in one frame; not what came long after the last word of who holds: that may show anything."""
+        """Take in one frame."""
         reason = self.burst.add(frame, sight)
         if reason is not None:
             self._last = reason

@@ -24,11 +24,3 @@ def notify(*lines: str) -> bool:
 def reloading() -> bool:
     """Say that the settings are being read anew; READY=1 has to follow."""
     return notify("RELOADING=1", f"MONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
-
-
-def watchdog_s() -> float | None:
-    """How often a sign of life is wanted, s; None where it is not."""
-    with contextlib.suppress(ValueError):
-        if int(os.environ.get("WATCHDOG_PID", os.getpid())) == os.getpid():
-            return int(os.environ["WATCHDOG_USEC"]) / 1e6 if "WATCHDOG_USEC" in os.environ else None
-    return None

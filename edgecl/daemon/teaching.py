@@ -130,8 +130,8 @@ class Teaching:
             LessonOver: there is none of this number.
         """
         del self._holds[self._find(number).number]
-        del self._ended[number]
         self._changed()
+        self._ended.pop(number).set_exception(LessonOver(f"found lesson {number} cancelled; nothing of it was kept"))
 
     def on(self, camera: str) -> Hold | None:
         """The lesson that is being given on a camera."""
