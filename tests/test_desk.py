@@ -336,6 +336,17 @@ def test_an_answer_is_explained_by_what_was_taught(bench):
     assert cosines == sorted(cosines, reverse=True)
 
 
+def test_the_answer_that_is_shown_is_explained_though_the_last_frame_says_another(bench):
+    for label in ("cup", "fork"):
+        bench.hold(label)
+    assert bench.answer("cup") == "cup"
+    for _ in range(20):
+        bench.show("cup", every_s=0.02)
+    assert bench.show("fork", every_s=0.001).prediction.label == "cup"
+    why = bench.desk.why(CAMERA)
+    assert (why.label, why.nearest[0][1]) == ("cup", "cup")
+
+
 def test_nothing_is_explained_before_the_first_lesson(bench):
     bench.show("cup")
     assert bench.desk.why(CAMERA) is None

@@ -48,7 +48,7 @@ class Eye:
     gate: FrameGate
     times: deque[float] = field(default_factory=lambda: deque(maxlen=FPS_OF))
     labels: deque[str | None] = field(default_factory=lambda: deque(maxlen=FLIPS_OF))
-    embedding: Embedding | None = None
+    embeddings: deque[Embedding] = field(default_factory=lambda: deque(maxlen=FPS_OF))
     looked: int = 0
     doubts: int = 0
     asks_again: float = 0.0  # s, monotonic
@@ -154,7 +154,7 @@ class Desk:
             trouble = str(error)
         count = self.teaching.look(part, sight)
         if sight is not None and prediction is not None:
-            eye.embedding = sight.embedding
+            eye.embeddings.append(sight.embedding)
             if refused is None and count is None and self.moments.is_due(frame.camera, begun):
                 self._remember(eye, part, sight, prediction, begun)
         eye.looked += 1
@@ -175,16 +175,23 @@ class Desk:
         return live
 
     def why(self, camera: str) -> Reason | None:
-        """Why the camera's newest frame is answered as it is; None where there is nothing to say.
+        """Why the camera is answered as it is; None where there is nothing to say.
+
+        The answer is one of some frames together: what is explained is the newest of these that says the same alone.
 
         Raises:
             CameraUnavailable: there is no such camera.
         """
         self.require_camera(camera)
-        embedding, recogniser = self._eyes[camera].embedding, self.learner.recogniser
-        if embedding is None or recogniser is None or embedding.tail != recogniser.head.tail:
+        recogniser, live = self.learner.recogniser, self.live.get(camera)
+        if recogniser is None or live is None or live.prediction is None:
             return None
-        return reason(self.learner.view, recogniser, embedding.vector)
+        seen = [one for one in reversed(self._eyes[camera].embeddings) if one.tail == recogniser.head.tail]
+        if not seen:
+            return None
+        names, answer = self.learner.names, live.prediction.label
+        alone = (one for one in seen if recogniser.scores(one).prediction(names).label == answer)
+        return reason(self.learner.view, recogniser, next(alone, seen[0]).vector)
 
     def name_newcomer(self, number: int, label: str) -> Future[LessonReport]:
         """Say what a new thing is: all that was seen of it is the lesson.
@@ -267,7 +274,7 @@ class Desk:
         self.moments.forget()
         self.newcomers.forget()
         for eye in self._eyes.values():
-            eye.embedding = None
+            eye.embeddings.clear()
         self._changed()
 
     def _changed(self) -> None:

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/api/v1/cameras/{camera}", tags=["moments"])
 
 @router.get("/why")
 async def why(camera: str, daemon: Running) -> dict[str, Any]:
-    """Why the newest frame is answered as it is: nearest examples, margin, distance."""
+    """Why the camera is answered as it is: nearest examples, margin, distance."""
     found = await ask(daemon, lambda desk: desk.why(camera))
     if found is None:
         raise ItemUnknown(f"found nothing to explain of {camera}, expected an answer; teach something first")
