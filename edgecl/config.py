@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgecl.errors import ConfigRefused
 
@@ -141,6 +141,32 @@ class ConsolidationSettings(_Section):
     due_lessons: Count = 10  # new ones that make it time, with --if-due
 
 
+_TOPIC = r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,7}$"
+
+
+class MqttSettings(_Section):
+    """Which broker is told what the cameras see."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)] | None = None  # none: no broker
+    port: Annotated[int, Field(ge=1, le=65_535)] = 1883
+    tls: bool = False
+    username: Annotated[str, Field(min_length=1, max_length=1000)] | None = None
+    password_file: Path | None = None
+    client_id: Annotated[str, Field(min_length=1, max_length=128)] | None = None  # edgecl-NODE without
+    base_topic: Annotated[str, Field(pattern=_TOPIC)] = "edgecl"
+    node: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None  # the host's name without
+    discovery: bool = True
+    discovery_prefix: Annotated[str, Field(pattern=_TOPIC)] = "homeassistant"
+    image: bool = False  # pictures leave the device only if asked
+    image_every_s: Seconds = 10.0
+
+    @model_validator(mode="after")
+    def _password_of_someone(self) -> MqttSettings:
+        if self.password_file is not None and self.username is None:
+            raise ValueError("expected a username where there is a password_file")
+        return self
+
+
 class Settings(_Section):
     """Everything that `edgecl.toml` may set."""
 
@@ -154,6 +180,7 @@ class Settings(_Section):
     stream: StreamSettings = StreamSettings()
     release: ReleaseSettings = ReleaseSettings()
     consolidation: ConsolidationSettings = ConsolidationSettings()
+    mqtt: MqttSettings = MqttSettings()
 
 
 def default_home() -> Path:

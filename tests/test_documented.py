@@ -74,8 +74,8 @@ def test_no_setting_is_documented_that_is_none():
     assert sorted(rows) == sorted(f"{section}.{name}" for section, name in SETTINGS)
 
 
-def test_the_example_settings_can_be_read(tmp_path):
-    (example,) = re.findall(r"^```toml\n(.*?)^```", page("docs/operations.md"), re.MULTILINE | re.DOTALL)
+@pytest.mark.parametrize("example", re.findall(r"^```toml\n(.*?)^```", page("docs/operations.md"), re.M | re.S))
+def test_the_example_settings_can_be_read(tmp_path, example):
     (tmp_path / "edgecl.toml").write_text(example, "utf-8")
     assert load_settings(tmp_path) != Settings()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from edgecl.daemon.daemon import Daemon
     from edgecl.daemon.service import Door
     from edgecl.home import Home
+    from edgecl.web.access import Access
 
 commands = typer.Typer()
 
@@ -82,17 +84,25 @@ def serve(place: Home, cameras: Sequence[CameraEntry], server: ServerSettings, r
 
     access = Access.of(server)
     set_up(server.log_format)
-    Service(place, cameras, access.token, lambda daemon: _door(daemon, access, server), ready).run()
+    Service(place, cameras, access.token, lambda daemon: _doors(daemon, access, server, place), ready).run()
 
 
-def _door(daemon: Daemon, access: Any, server: Any) -> Door:
+def _doors(daemon: Daemon, access: Access, server: ServerSettings, place: Home) -> Door:
+    """All by which others see the daemon."""
     from edgecl.daemon.service import Door
     from edgecl.web.app import application
     from edgecl.web.server import Server
 
     app = application(daemon, access)
-    answering = Server(app, server.host, server.port)
-    return Door(answering.address, lambda: float(app.state.spread.heartbeat), answering.close)
+    with contextlib.ExitStack() as opened:
+        answering = Server(app, server.host, server.port)
+        opened.callback(answering.close)
+        if place.settings.mqtt.host is not None:
+            from edgecl.mqtt.client import Mqtt
+
+            opened.callback(Mqtt(daemon, place.settings.mqtt).close)
+        close = opened.pop_all().close
+    return Door(answering.address, lambda: float(app.state.spread.heartbeat), close)
 
 
 def _settings(kind: Any, values: dict[str, Any]) -> Any:
