@@ -41,6 +41,8 @@ TOO_WIDE = """
   .map((one) => one.outerHTML.slice(0, 80))
 """
 
+TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+
 pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
 
 
@@ -220,6 +222,41 @@ def test_a_wrong_answer_is_denied_explained_and_corrected(taught):
     taught.locator("dialog").get_by_label("Name").fill("tiger")
     taught.get_by_role("button", name="This", exact=True).click()
     expect(taught.get_by_test_id("class-card")).to_have_count(3)
+
+
+def draw_region(page: Page, *points: tuple[float, float], drag: bool = False) -> None:
+    """Choose the part that counts, at points in shares of the picture."""
+    expect(page.get_by_test_id("answer")).not_to_have_text("…")
+    page.get_by_role("button", name="Region").click()
+    page.get_by_role("button", name="Draw it").click()
+    expect(page.locator("dialog[open], .eye.away")).to_have_count(0)
+    page.evaluate(TWO_FRAMES)  # until then Chromium gives what is pressed to the dialog that it still shows
+    box = page.locator("#region").bounding_box()
+    for place, (x, y) in enumerate(points):
+        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        if not drag or place == 0:
+            page.mouse.down()
+        if not drag or place == len(points) - 1:
+            page.mouse.up()
+
+
+def region_of(there: Served) -> list[list[float]]:
+    return there.client.get("/api/v1/cameras").json()[0]["region"]
+
+
+def test_the_part_that_counts_is_dragged_over_the_picture(page, there):
+    draw_region(page, (0.2, 0.25), (0.7, 0.5), (0.8, 0.75), drag=True)
+    eventually(lambda: region_of(there))
+    (left, top), (right, _), (_, low), _ = region_of(there)
+    assert (left, top, right, low) == pytest.approx((0.2, 0.25, 0.8, 0.75), abs=0.01)
+
+
+def test_the_part_that_counts_is_outlined_corner_by_corner(page, there):
+    draw_region(page, (0.2, 0.2), (0.8, 0.3), (0.5, 0.9), (0.21, 0.19))
+    eventually(lambda: region_of(there))
+    flat = [value for corner in region_of(there) for value in corner]
+    assert flat == pytest.approx([0.2, 0.2, 0.8, 0.3, 0.5, 0.9], abs=0.01)
+    expect(page.locator("#region .part")).to_have_count(1)
 
 
 def test_a_refusal_is_shown_in_words_and_nothing_typed_is_lost(page):

@@ -5,12 +5,19 @@ import { part, send } from "./api.js";
 const EVERY_MS = 100;
 const WIDTH_PX = 640;
 const QUALITY = 0.85;
+const REFUSALS = {
+  NotAllowedError: "The browser may not use its camera: allow it beside the address of this page, and try again.",
+  NotFoundError: "This browser has no camera to look through.",
+  NotReadableError: "The camera is taken: close what else looks through it, and try again.",
+};
+
+const asleep = (ms) => new Promise((go) => setTimeout(go, ms));
 
 export class BrowserCamera {
-  /** @param {HTMLVideoElement} video @param {(text: string) => void} fail told why it ended by itself */
-  constructor(video, fail) {
+  /** @param {HTMLVideoElement} video @param {{failed: (text: string) => void, ended: () => void}} told what happens by itself */
+  constructor(video, told) {
     this.video = video;
-    this.fail = fail;
+    this.told = told;
     /** @type {string | null} name of the camera that gets the pictures */
     this.camera = null;
     this.canvas = document.createElement("canvas");
@@ -21,24 +28,29 @@ export class BrowserCamera {
     if (!navigator.mediaDevices) {
       throw new Error("A browser gives its camera only to https pages and to localhost: open this page there.");
     }
-    this.media = await navigator.mediaDevices.getUserMedia({ video: { width: WIDTH_PX, facingMode: "environment" }, audio: false });
-    this.media.getVideoTracks()[0].addEventListener("ended", () => this.stop());
+    try {
+      this.media = await navigator.mediaDevices.getUserMedia({ video: { width: WIDTH_PX, facingMode: "environment" }, audio: false });
+    } catch (error) {
+      throw new Error(REFUSALS[error.name] ?? error.message);
+    }
+    this.media.getVideoTracks()[0].addEventListener("ended", () => { this.stop(); this.told.ended(); });
     this.video.srcObject = this.media;
     await this.video.play();
     this.camera = camera;
-    this.push();
+    this.push(this.media);
   }
 
   stop() {
     this.camera = null;
     this.media?.getTracks().forEach((track) => track.stop());
+    this.media = null;
     this.video.srcObject = null;
   }
 
   /** One picture after the other: the next is taken once the last has arrived, so that none is old. */
-  async push() {
+  async push(media) {
     let failures = 0;
-    while (this.camera !== null) {
+    while (this.media === media) {
       const due = performance.now() + EVERY_MS;
       if (!document.hidden) {
         try {
@@ -46,11 +58,11 @@ export class BrowserCamera {
           failures = 0;
         } catch (error) {
           failures += 1;
-          if (failures === 5) this.fail(error.message);
-          await new Promise((go) => setTimeout(go, Math.min(250 * failures, 5000)));
+          if (failures === 5) this.told.failed(error.message);
+          await asleep(Math.min(250 * failures, 5000));
         }
       }
-      await new Promise((go) => setTimeout(go, Math.max(due - performance.now(), 0)));
+      await asleep(Math.max(due - performance.now(), 0));
     }
   }
 

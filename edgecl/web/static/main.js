@@ -1,7 +1,7 @@
 /** The page put together: one socket, one state, four panels beside the live view. */
 
-import { post, Socket } from "./api.js";
-import { byId, el, note, tried } from "./dom.js";
+import { get, post, Socket } from "./api.js";
+import { byId, el, note, tried, write } from "./dom.js";
 import { History } from "./history.js";
 import { LiveView } from "./live.js";
 import { Quality } from "./quality.js";
@@ -13,9 +13,9 @@ const TABS = ["teach", "review", "quality", "history"];
 
 export class Page {
   constructor() {
-    this.state = { classes: [], swap: null };
-    this.view = new LiveView(this);
+    this.state = { classes: [], swap: null, news: [] };
     this.teaching = new Teaching(this);
+    this.view = new LiveView(this);
     this.review = new Review(this);
     this.quality = new Quality(this);
     this.history = new History(this);
@@ -32,28 +32,41 @@ export class Page {
     return this.state.classes.map((one) => one.label);
   }
 
+  /** @param {object} state what is known, and what is going on */
   take(state) {
     this.state = state;
+    write(byId("mismatch"), state.mismatch ?? "");
+    byId("mismatch").hidden = state.mismatch === null;
     for (const part of [this.view, this.teaching, this.review, this.quality, this.history]) part.state(state);
     const waiting = state.reviews + state.newcomers;
-    byId("tab-review").replaceChildren("Review", ...(waiting ? [" ", el("b", {}, String(waiting))] : []));
+    byId("tab-review").replaceChildren("Review", ...(waiting ? [" ", el("b", {}, String(waiting)), el("span", { className: "for-readers" }, " waiting")] : []));
     this.line(true);
   }
 
+  /** @param {boolean} open whether the daemon answers */
   line(open) {
-    const line = byId("line");
     const { classes, learning, release, swap } = this.state;
-    line.classList.toggle("off", !open);
-    if (!open) line.textContent = "The device does not answer; trying again…";
-    else if (swap) line.textContent = `installing release ${swap.number}: ${swap.stage}`;
-    else if (learning) line.textContent = "learning…";
-    else line.textContent = `knows ${words.plural(classes.length, "class")}${release ? ` · release ${release}` : ""}`;
+    document.body.classList.toggle("off", !open);
+    byId("line").classList.toggle("off", !open);
+    let text = `knows ${words.plural(classes.length, "class")}${release ? ` · release ${release}` : ""}`;
+    if (!open) text = "The device does not answer; trying again…";
+    else if (swap) text = `installing release ${swap.number}: ${swap.stage}`;
+    else if (learning) text = "learning…";
+    write(byId("line"), text);
   }
 
-  async undo() {
-    const lesson = await tried(() => post("/undo"));
-    if (lesson) note(`Undone: ${words.lesson(lesson)}.`);
-    return lesson;
+  /**
+   * Take back the newest lesson.
+   * @param {number} [lesson] only this one: what someone else taught since is not what they mean
+   */
+  async undo(lesson) {
+    const done = await tried(async () => {
+      const newest = lesson === undefined ? null : (await get("/lessons?limit=50")).find((one) => one.undone_at === null);
+      if (newest && newest.lesson !== lesson) throw new Error(`Since then: ${words.lesson(newest)}. Undo that first, under History.`);
+      return post("/undo");
+    });
+    if (done) note(`Undone: ${words.lesson(done)}.`);
+    return done;
   }
 
   // The tabs
@@ -68,6 +81,8 @@ export class Page {
   }
 
   open(tab) {
+    document.body.dataset.tab = tab;
+    this.view.shrink();
     for (const one of TABS) {
       const chosen = one === tab;
       byId(`panel-${one}`).hidden = !chosen;

@@ -1,74 +1,90 @@
-/** Hold to teach: the classes as cards, the lesson while it is given, and what it did. */
+/** Hold to teach: the lesson while it is given, and what it did. */
 
-import { drop, part, patch, picture, post } from "./api.js";
-import { show } from "./dialog.js";
-import { byId, el, note, tried } from "./dom.js";
+import { post } from "./api.js";
+import { Cards } from "./cards.js";
+import { announce, byId, el, note, tried, write } from "./dom.js";
+import { holdButton, holdKeys } from "./hold.js";
 import * as words from "./words.js";
 
 const BEAT_MS = 400;
 const COUNTDOWN_S = 3;
 const ALONE_S = 3;
+const REFUSAL_SHOWN_MS = 2000;
+const SLOW = "3-2-1";
+
+const seconds = (count) => new Promise((go) => setTimeout(go, 1000 * count));
 
 export class Teaching {
   /** @param {import("./main.js").Page} page */
   constructor(page) {
     this.page = page;
-    /** @type {{label: string, number: number | null, ended: boolean} | null} the lesson that is being given here */
+    /** @type {{label: string, number: number | null, ended: boolean, button: HTMLElement, camera: string} | null} the lesson that is being given here */
     this.hold = null;
-    this.last = null;
-    this.cards = new Map();
+    this.counting = null;
+    this.cards = new Cards(this);
     this.build();
-    this.listenToKeys();
+    holdKeys({
+      may: () => !byId("dialog").open && !byId("panel-teach").hidden,
+      begin: (place) => { const card = this.cards.at(place); if (card) this.begin(card.one.label, card.hold); },
+      end: () => this.end(),
+    });
   }
 
   build() {
     this.guide = el("div", { className: "sheet guide", "data-testid": "guide", hidden: true });
-    this.told = el("div", { className: "sheet report", "data-testid": "report", role: "status", hidden: true });
-    this.list = el("div", { className: "cards" });
-    this.name = el("input", { id: "new-name", "data-testid": "class-name", autocomplete: "off", maxLength: 100, placeholder: "name of a new thing", "aria-label": "Name of a new thing" });
-    this.newHold = this.holdButton(() => this.name.value.trim(), "add-class");
+    this.told = el("div", { className: "sheet report", "data-testid": "report" });
+    this.name = el("input", { id: "new-name", "data-testid": "class-name", autocomplete: "off", maxLength: 100, enterKeyHint: "done", placeholder: "name of a new thing", "aria-label": "Name of a new thing" });
+    this.newHold = this.holdButton(() => this.name.value.trim(), "add-class", "main");
+    this.newSlow = this.slowButton(() => this.name.value.trim());
+    this.newSeen = el("p", { className: "small seen" });
+    this.newSlow.setAttribute("aria-label", "Count down, then teach the new thing for three seconds");
     const form = el("form", { className: "add", onsubmit: (event) => { event.preventDefault(); this.newHold.focus(); } }, this.name);
-    this.addition = el("div", { className: "sheet" }, el("h2", {}, "Something new"), form, el("div", { className: "teach" }, this.newHold, this.slowButton(() => this.name.value.trim())),
-      this.newSeen = el("p", { className: "small", role: "status" }));
-    byId("panel-teach").replaceChildren(this.guide, this.told, this.addition, el("h2", {}, "What it knows"), this.list);
+    const addition = el("div", { className: "sheet" }, el("h2", {}, "Something new"), form, el("div", { className: "teach" }, this.newHold, this.newSlow), this.newSeen);
+    this.knows = el("h2", {}, "What it knows");
+    byId("panel-teach").replaceChildren(this.guide, addition, this.knows, this.cards.node);
   }
 
-  /** A button that teaches while it is held: by mouse, by touch, by the space bar. */
-  holdButton(label, testid) {
-    const button = el("button", { className: "main hold", type: "button", "data-testid": testid, "aria-pressed": "false" }, "Hold to teach");
-    const down = (event) => {
-      if (event.button > 0) return;
-      event.preventDefault();
-      if (event.pointerId !== undefined) button.setPointerCapture(event.pointerId);
-      this.begin(label(), button);
-    };
-    button.addEventListener("pointerdown", down);
-    for (const name of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) button.addEventListener(name, () => this.end());
-    button.addEventListener("contextmenu", (event) => event.preventDefault());
-    const key = (event) => event.key === " " || event.key === "Enter";
-    button.addEventListener("keydown", (event) => { if (key(event)) { event.preventDefault(); if (!event.repeat) this.begin(label(), button); } });
-    button.addEventListener("keyup", (event) => { if (key(event)) { event.preventDefault(); this.end(); } });
-    return button;
+  /** @param {() => string} label @param {string} testid @param {string} kind class names */
+  holdButton(label, testid, kind) {
+    return holdButton(testid, kind, {
+      begin: (button) => this.begin(label(), button),
+      end: (button) => { if (this.hold?.button === button) this.end(); },
+    });
   }
 
-  /** For who is alone: a countdown, then three seconds. */
+  /** For who is alone: a countdown, then three seconds. @param {() => string} label */
   slowButton(label) {
-    return el("button", { className: "slow", type: "button", "data-testid": "countdown", "aria-label": "Count down, then teach for three seconds", onclick: (event) => this.alone(label(), event.currentTarget) }, "3-2-1");
+    return el("button", {
+      className: "slow", type: "button", "data-testid": "countdown",
+      onclick: (event) => (this.counting ? this.stop() : this.alone(label(), event.currentTarget)),
+    }, SLOW);
   }
 
   async alone(label, button) {
     if (this.hold || !this.ready(label)) return;
-    button.disabled = true;
-    for (let left = COUNTDOWN_S; left > 0; left -= 1) {
-      button.textContent = String(left);
-      await new Promise((go) => setTimeout(go, 1000));
+    const mine = {};
+    this.counting = mine;
+    const shown = (text) => { button.textContent = text; byId("count").textContent = text; byId("count").hidden = false; };
+    for (let left = COUNTDOWN_S; left > 0 && this.counting === mine; left -= 1) {
+      shown(String(left));
+      await seconds(1);
     }
-    button.textContent = "now";
-    await this.begin(label, button);
-    await new Promise((go) => setTimeout(go, 1000 * ALONE_S));
-    await this.end();
-    button.textContent = "3-2-1";
-    button.disabled = false;
+    byId("count").hidden = true;
+    if (this.counting === mine) {
+      button.textContent = "now";
+      await this.begin(label, button);
+      for (let left = ALONE_S; left > 0 && this.counting === mine && this.hold; left -= 1) await seconds(1);
+      if (this.hold?.button === button) await this.end();
+    }
+    button.textContent = SLOW;
+    if (this.counting === mine) this.counting = null;
+  }
+
+  /** No countdown any more; a lesson that it began ends. */
+  stop() {
+    this.counting = null;
+    byId("count").hidden = true;
+    this.end();
   }
 
   ready(label) {
@@ -80,12 +96,11 @@ export class Teaching {
   }
 
   async begin(label, button) {
-    if (this.hold || !this.ready(label)) return;
-    const hold = { label, number: null, ended: false, button };
+    if (this.hold || (this.counting && button.textContent !== "now") || !this.ready(label)) return;
+    const hold = { label, number: null, ended: false, button, camera: this.page.view.camera, refusal: "", refusedAt: 0 };
     this.hold = hold;
-    button.setAttribute("aria-pressed", "true");
-    button.textContent = "Let go to end";
-    const begun = await tried(() => post("/holds", { camera: this.page.view.camera ?? "", label }));
+    this.look(hold, true);
+    const begun = await tried(() => post("/holds", { camera: hold.camera ?? "", label }));
     if (!begun) { this.release(hold); return; }
     hold.number = begun.hold;
     this.page.socket.beat(hold.number);
@@ -104,118 +119,72 @@ export class Teaching {
     clearInterval(hold.timer);
     this.release(hold);
     const report = await tried(() => post(`/holds/${hold.number}/end`));
-    if (report) {
-      if (hold.label === this.name.value.trim()) this.name.value = "";
-      this.report(report);
-    }
+    if (!report) return;
+    if (hold.label === this.name.value.trim()) this.name.value = "";
+    this.report(report, hold.button.closest(".card, .sheet"));
   }
 
   release(hold) {
-    hold.button.setAttribute("aria-pressed", "false");
-    hold.button.textContent = "Hold to teach";
+    this.look(hold, false);
     this.hold = null;
+    for (const seen of [this.newSeen, ...[...this.cards.byId.values()].map((card) => card.seen)]) write(seen, "");
+  }
+
+  look(hold, held) {
+    document.body.classList.toggle("teaching", held);
+    if (hold.button.classList.contains("slow")) return;
+    hold.button.setAttribute("aria-pressed", String(held));
+    hold.button.textContent = held ? "Let go to end" : "Hold to teach";
   }
 
   /** @param {object} live the newest frame: how far the lesson is */
   live(live) {
-    if (!this.hold || live.camera !== this.page.view.camera || !live.hold) return;
-    const place = this.cards.get(this.hold.label)?.seen ?? this.newSeen;
-    const advice = words.hint(live.hold.last);
-    place.textContent = words.counted(live.hold) + (advice ? ` — ${advice}` : "");
+    const { hold } = this;
+    if (!hold || live.camera !== hold.camera || live.hold?.hold !== hold.number) return;
+    const { last } = live.hold;
+    if (words.isRefusal(last)) { hold.refusal = words.hint(last); hold.refusedAt = performance.now(); }
+    const advice = performance.now() - hold.refusedAt < REFUSAL_SHOWN_MS ? hold.refusal : words.hint(last);
+    const card = hold.button === this.newHold || hold.button === this.newSlow ? null : this.cards.named(hold.label);
+    write(card?.seen ?? this.newSeen, words.counted(live.hold) + (advice ? ` — ${advice}` : ""));
   }
 
-  /** Show what a lesson did, with its undo. @param {object} report */
-  report(report) {
-    this.last = report;
-    for (const { seen } of this.cards.values()) seen.textContent = "";
-    this.newSeen.textContent = "";
-    const others = report.others_before !== null && report.others_after < report.others_before - 0.02;
-    this.told.className = others ? "sheet report bad" : "sheet report";
+  /** Show what a lesson did, with its undo. @param {object} report @param {Element} place where it was given */
+  report(report, place) {
+    const worse = report.others_before !== null && report.others_after < report.others_before - 0.02;
+    this.told.className = worse ? "sheet report bad" : "sheet report";
     const known = new Set(this.page.labels).add(report.label);
-    this.told.replaceChildren(el("p", {}, words.learned(report, known.size)),
+    const undo = async () => { if (await this.page.undo(report.lesson)) this.told.remove(); };
+    const text = words.learned(report, known.size);
+    announce(text);
+    this.told.replaceChildren(el("p", {}, text),
       el("p", { className: "small" }, words.counted(report)),
-      el("div", { className: "row" }, el("button", { "data-testid": "undo", onclick: () => this.undo() }, "Undo")));
-    this.told.hidden = false;
-  }
-
-  async undo() {
-    const lesson = await this.page.undo();
-    if (lesson) this.told.hidden = true;
+      el("div", { className: "row" }, el("button", { "data-testid": "undo", onclick: undo }, "Undo"),
+        el("button", { className: "plain", "aria-label": "Dismiss the report", onclick: () => this.told.remove() }, "✕")));
+    place.append(this.told);
+    this.told.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {object} state */
   state(state) {
-    const key = JSON.stringify(state.classes);
-    if (key === this.shown) return;
-    this.shown = key;
+    this.cards.state(state.classes);
+    this.knows.hidden = !state.classes.length;
     this.drawGuide(state.classes);
-    const cards = new Map();
-    state.classes.forEach((one, place) => {
-      const held = this.hold && this.cards.get(this.hold.label)?.id === one.id ? this.cards.get(this.hold.label) : null;
-      cards.set(one.label, held ?? this.card(one, place));
-    });
-    this.cards = cards;
-    this.list.replaceChildren(...[...cards.values()].map((card) => card.node));
-  }
-
-  card(one, place) {
-    const image = one.cover === null ? el("div", { className: "blank" }) : el("img", { src: picture(`/examples/${one.cover}.jpg`), alt: "", loading: "lazy" });
-    const seen = el("p", { className: "small seen", role: "status" });
-    const hold = this.holdButton(() => one.label, "teach");
-    hold.setAttribute("aria-label", `Hold to teach ${one.label}`);
-    const known = one.accuracy === null ? "teach it once more to know how well" : `${words.percent(one.accuracy)} of left-out views`;
-    const node = el("article", { className: "card", "data-testid": "class-card" }, image, el("h3", {}, one.label),
-      el("button", { className: "plain", "aria-label": `More for ${one.label}`, onclick: () => this.menu(one) }, "⋯"),
-      el("p", { className: "small" }, `${words.plural(one.examples, "example")} · ${known} `, place < 9 ? el("kbd", { title: "hold this key" }, String(place + 1)) : null),
-      el("div", { className: "teach" }, hold, this.slowButton(() => one.label)), seen);
-    return { id: one.id, node, seen, hold };
-  }
-
-  menu(one) {
-    const name = el("input", { value: one.label, maxLength: 100, "aria-label": "Name" });
-    const others = this.page.labels.filter((label) => label !== one.label);
-    const into = el("select", { "aria-label": "Class to merge into" }, ...others.map((label) => el("option", { value: label }, label)));
-    const acts = [["Rename", () => patch(`/classes/${part(one.label)}`, { label: name.value }), "main"]];
-    if (others.length) acts.push(["Merge into it", () => post(`/classes/${part(one.label)}/merge`, { label: into.value })]);
-    acts.push(["Forget…", () => { this.forget(one); return undefined; }, "bad"]);
-    show(one.label, [el("p", {}, name), others.length ? el("p", {}, "the same as ", into) : el("p")], acts);
-  }
-
-  forget(one) {
-    show(`Forget ${one.label}?`, [el("p", {}, `Its ${words.plural(one.examples, "example")} and pictures are deleted for good. This cannot be undone.`)],
-      [["Delete for good", async () => { this.proof(await drop(`/classes/${part(one.label)}`)); return undefined; }, "bad"]]);
-  }
-
-  proof(proof) {
-    const left = proof.found ? `${proof.found} of them are still there; try again later.` : "none is left.";
-    show(`${proof.label} is forgotten`, [el("p", {}, `${words.plural(proof.examples, "example")}, ${words.plural(proof.thumbnails, "picture")} and ${words.plural(proof.reviews, "review frame")} were deleted. The files were searched for ${words.plural(proof.fragments, "fragment")} of them: ${left}`)]);
   }
 
   /** Two things in under a minute, without reading anything else. */
   drawGuide(classes) {
-    this.guide.hidden = classes.length >= 2;
-    if (this.guide.hidden) return;
-    const step = (done, text) => el("li", { className: done ? "done" : "" }, text);
     const first = classes[0]?.label;
-    this.guide.replaceChildren(el("h2", {}, "Two things in a minute"), el("ol", {},
-      step(classes.length > 0, "Hold something before the camera, give it a name below, and hold the button for three seconds while you turn it."),
-      step(false, first ? `Now something else than ${first}, with a name of its own.` : "Do the same with something else."),
-      step(false, "Show it either: it knows. Show it anything else: unknown.")));
-  }
-
-  // The number keys
-
-  listenToKeys() {
-    let held = null;
-    document.addEventListener("keydown", (event) => {
-      const typing = event.target.matches?.("input, select, textarea") || byId("dialog").open || event.ctrlKey || event.metaKey || event.altKey;
-      if (typing || event.repeat || held || !/^[1-9]$/.test(event.key) || byId("panel-teach").hidden) return;
-      const card = [...this.cards.values()][Number(event.key) - 1];
-      if (!card) return;
-      held = event.key;
-      this.begin([...this.cards.keys()][Number(event.key) - 1], card.hold);
-    });
-    document.addEventListener("keyup", (event) => { if (event.key === held) { held = null; this.end(); } });
-    window.addEventListener("blur", () => { held = null; this.end(); });
+    const key = `${Math.min(classes.length, 2)}/${first}`;
+    if (key === this.guideKey) return;
+    this.guideKey = key;
+    this.guide.hidden = classes.length >= 2;
+    const steps = [
+      first ? `It knows ${words.named(first)}.` : "Hold something before the camera, name it below, and hold the button for three seconds while you turn it.",
+      first ? `Now something else than ${words.named(first)}, with a name of its own.` : "Do the same with something else.",
+      "Show it either: it knows. Show it anything else: unknown.",
+    ];
+    const item = (text, place) => el("li", { className: place === classes.length ? "now" : "" },
+      el("b", { "aria-hidden": "true" }, place < classes.length ? "✓" : String(place + 1)), el("span", {}, text));
+    this.guide.replaceChildren(el("h2", {}, "Two things in a minute"), el("ol", {}, ...steps.map(item)));
   }
 }
