@@ -7,6 +7,8 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -261,3 +263,31 @@ def test_the_status_tells_of_the_daemon(home):
         record = run("status", "--home", home, "--json").record
         assert record["daemon"] == {"pid": daemon.process.pid, "address": daemon.address}
     assert run("status", "--home", home, "--json").record["daemon"] is None
+
+
+FRAGMENTED = """
+import ctypes, sys
+import numpy as np
+from edgecl.daemon.allocation import give_back
+
+if sys.argv[1] == "give back":
+    give_back()
+
+def resident_mb():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+
+large = np.ones(2_500_000)  # 20 MB: from now on glibc would take what is smaller from its heap
+del large
+before = resident_mb()
+arrays = [np.ones(1_000_000) for _ in range(8)]
+pin = ctypes.create_string_buffer(100_000)  # at the heap's end
+del arrays
+print(resident_mb() - before)
+"""
+
+
+@pytest.mark.parametrize(("how", "least_mb", "most_mb"), [("as it is", 50, 80), ("give back", -10, 5)])
+def test_what_a_lesson_took_goes_back_to_the_system(how, least_mb, most_mb):
+    told = subprocess.run([sys.executable, "-c", FRAGMENTED, how], capture_output=True, text=True, check=True)
+    assert least_mb <= float(told.stdout) <= most_mb

@@ -78,10 +78,12 @@ def serve(place: Home, cameras: Sequence[CameraEntry], server: ServerSettings, r
     Raises:
         EdgeclError: it could not start, or a part of it has failed.
     """
+    from edgecl.daemon.allocation import give_back
     from edgecl.daemon.service import Service
     from edgecl.logs import set_up
     from edgecl.web.access import Access
 
+    give_back()
     access = Access.of(server)
     set_up(server.log_format)
     Service(place, cameras, access.token, lambda daemon: _doors(daemon, access, server, place), ready).run()
