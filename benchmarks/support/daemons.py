@@ -75,6 +75,12 @@ class Running:
         """Memory of the daemon itself."""
         return self._watched.memory_info().rss / 1e6
 
+    def highest_rss_mb(self) -> float:
+        """The most memory that the daemon itself had so far."""
+        lines = Path(f"/proc/{self._process.pid}/status").read_text("ascii").splitlines()
+        (kib,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
+        return int(kib) * 1024 / 1e6
+
     def pss_mb(self) -> float:
         """Memory of the daemon and its readers, what they share counted once."""
         processes = [self._watched, *self._watched.children(recursive=True)]
