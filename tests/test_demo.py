@@ -279,9 +279,10 @@ def test_a_signal_too_gives_the_terminal_back(screen, number, status):
 DEAF = """
 import time
 from edgecl.cli.keyboard import Keyboard
-with Keyboard.open() as keyboard:
+from edgecl.cli.signals import Signals
+with Signals.noted() as signals, Keyboard.open():
     while True:
-        print("deaf to", keyboard.signalled, flush=True)
+        print("deaf to", signals.came, flush=True)
         time.sleep(0.1)
 """
 

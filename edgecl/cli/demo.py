@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,8 +16,6 @@ if TYPE_CHECKING:
     from edgecl.demonstration import Demonstration
     from edgecl.home import Home
 
-FRAME_WAIT_S = 0.2  # then the screen is drawn again and keys are heard, also while a camera is silent
-TURN = "p"
 SAMPLES = "sample://?fps=15"
 
 commands = typer.Typer()
@@ -38,6 +34,7 @@ def demo(
     in_terminal: Annotated[
         bool, typer.Option("--terminal", help="Draw it in this terminal, without a browser.")
     ] = False,
+    in_window: Annotated[bool, typer.Option("--window", help="Show it in a window of its own, with keys.")] = False,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -47,6 +44,7 @@ def demo(
     temporary home, or in DIR if nothing was taught there; status 1 if anything was forgotten.
     """
     from edgecl.cli.exporting import ensure_backbone
+    from edgecl.cli.live import live
     from edgecl.errors import InputRefused
     from edgecl.home import Home
 
@@ -57,11 +55,21 @@ def demo(
             "found no terminal to draw the demonstration on, expected one without --json; run it in a terminal, "
             "or use: edgecl demo --script"
         )
+    if in_window:
+        from edgecl.cli.window import require_display
+
+        require_display()
     ensure_backbone(place, terminal)
     if script:
         _script(place, home is None, terminal)
     elif in_terminal:
-        _live(place, src, terminal)
+        from edgecl.cli.screen import Screen
+
+        live(place, src, terminal, Screen.open)
+    elif in_window:
+        from edgecl.cli.window import Window
+
+        live(place, src, terminal, Window.open)
     else:
         _page(place, src, terminal)
 
@@ -71,15 +79,11 @@ def _page(place: Home, src: str | None, terminal: Terminal) -> None:
     import os
     import webbrowser
 
+    from edgecl.cli.live import camera_or_none
     from edgecl.cli.run import serve
-    from edgecl.cli.stage import CAMERA, camera_works
     from edgecl.config import CameraEntry
 
-    if src is None and camera_works(place.settings.camera):
-        src = CAMERA
-    elif src is None:
-        terminal.note("camera 0 gives no picture; showing sample photographs instead")
-        src = SAMPLES
+    src = src or camera_or_none(place.settings.camera, terminal) or SAMPLES
     cameras = [CameraEntry(url=src, name="camera"), CameraEntry(url="browser:", name="browser")]
 
     def ready(address: str) -> None:
@@ -140,44 +144,3 @@ def _table(result: Demonstration) -> str:
         f"never taught, called unknown: {share(result.unknown_rejected)}\n"
         f"survived restart: {'yes' if result.survived_restart else 'no'}"
     )
-
-
-def _live(place: Home, src: str | None, terminal: Terminal) -> None:
-    from rich.console import Console
-    from rich.live import Live
-
-    from edgecl.cli.keyboard import Keyboard
-    from edgecl.cli.screen import screen
-    from edgecl.cli.stage import CAMERA, Stage, camera_works
-    from edgecl.session import Session
-
-    settings = place.settings.camera
-    if src is None and camera_works(settings):
-        src = CAMERA
-    elif src is None:
-        terminal.note("camera 0 gives no picture; showing sample photographs instead")
-    with (
-        contextlib.closing(Stage(src, settings)) as stage,
-        place.watched(live=stage.live) as watch,
-        Keyboard.open() as keyboard,
-        Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live,
-    ):
-        session = Session(watch.learner, watch.see)
-        while not (session.over or stage.over or keyboard.signalled):
-            frame = stage.frame(wait_s=FRAME_WAIT_S)
-            for key in keyboard.pressed():
-                if key == TURN and stage.turns and session.idle:
-                    stage.turn()
-                else:
-                    session.press(key, time.monotonic())
-            if frame is not None:
-                session.look(frame)
-            for text in watch.news():
-                session.message = text
-            live.update(screen(session, stage, time.monotonic()), refresh=True)
-        names = session.names
-    if stage.trouble is not None:
-        terminal.note(f"edgecl: {stage.trouble}")
-    terminal.note(f"it knows {', '.join(names) or 'nothing yet'}; kept in {place.folder}")
-    if keyboard.signalled is not None:
-        raise typer.Exit(128 + keyboard.signalled)

@@ -7,48 +7,35 @@ import contextlib
 import os
 import re
 import select
-import signal
 import sys
 import termios
 import tty
 from collections.abc import Iterator
-from types import FrameType
 
 _SEQUENCE = re.compile(rb"\x1b(?:\[[0-9;?<]*[ -/]*[@-~]|O.)")  # what arrow and function keys send
-_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Keyboard:
-    """Keys as they are pressed; use `open`.
-
-    Attributes:
-        signalled: the signal that asked this process to end, or None. It is for the reader of keys to obey: an
-            exception raised wherever the process happens to be can be lost there, or leave a lock taken.
-    """
+    """Keys as they are pressed; use `open`."""
 
     def __init__(self, handle: int) -> None:
-        self.signalled: int | None = None
         self._handle = handle
         self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
     @classmethod
     @contextlib.contextmanager
     def open(cls) -> Iterator[Keyboard]:
-        """Read keys from standard input, unechoed, until the block ends; a second signal ends it at once."""
+        """Read keys from standard input, unechoed, until the block ends."""
         handle = sys.stdin.fileno()
         before = termios.tcgetattr(handle)
-        keyboard = cls(handle)
-        handlers = {number: signal.signal(number, keyboard._signal) for number in _ENDING}
         try:
             tty.setcbreak(handle)
             single = termios.tcgetattr(handle)
             single[6][termios.VSUSP] = b"\0"  # Ctrl-Z would leave the shell with our terminal
             termios.tcsetattr(handle, termios.TCSADRAIN, single)
-            yield keyboard
+            yield cls(handle)
         finally:
             termios.tcsetattr(handle, termios.TCSAFLUSH, before)
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def pressed(self) -> list[str]:
         """The keys since the last call; an arrow or function key is none."""
@@ -59,8 +46,3 @@ class Keyboard:
                 return [*keys, "q"]
             keys += self._decoder.decode(_SEQUENCE.sub(b"", data))
         return keys
-
-    def _signal(self, number: int, frame: FrameType | None) -> None:
-        if self.signalled is not None:
-            raise SystemExit(128 + number)
-        self.signalled = number

@@ -1,17 +1,47 @@
-"""What the live demonstration shows, drawn with rich."""
+"""The live demonstration in a terminal, drawn with rich."""
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+import contextlib
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from edgecl.cli.keyboard import Keyboard
 from edgecl.cli.stage import Stage
 from edgecl.cli.terminal import printable, share
 from edgecl.session import Glance, Session
+from edgecl.types import Frame
 
 _BAR = 24  # characters
+
+
+class Screen:
+    """A terminal of which the demonstration has all; use `open`."""
+
+    wait_s = 0.2
+
+    def __init__(self, keyboard: Keyboard, live: Live) -> None:
+        self.pressed = keyboard.pressed
+        self._live = live
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls) -> Iterator[Screen]:
+        """Draw until the block ends; the terminal is put back as it was."""
+        with (
+            Keyboard.open() as keyboard,
+            Live(console=Console(highlight=False), screen=True, auto_refresh=False) as live,
+        ):
+            yield cls(keyboard, live)
+
+    def show(self, session: Session, stage: Stage, frame: Frame | None, monotonic: float) -> None:
+        """Draw what is so at `monotonic` s; a terminal has no picture of the frame."""
+        self._live.update(screen(session, stage, monotonic), refresh=True)
 
 
 def screen(session: Session, stage: Stage, monotonic: float) -> RenderableType:
@@ -91,18 +121,16 @@ def _keys(session: Session, stage: Stage) -> RenderableType:
             ("name: ", "bold cyan"), printable(session.typed), ("▏", "blink"), ("  Enter · Esc", "dim")
         )
     line = Text()
-    turn = [("p", "next photograph")] if stage.turns else []
-    for key, what in (
-        ("1–9", "teach"),
-        ("n", "new class"),
-        ("u", "undo"),
-        ("c", "correct last"),
-        *turn,
-        ("q", "quit"),
-    ):
+    for key, what in keys_of(stage):
         line.append(f" {key} ", style="reverse bold" if key == "c" and session.correcting else "reverse")
         line.append(f" {what}  ")
     return line
+
+
+def keys_of(stage: Stage) -> list[tuple[str, str]]:
+    """The keys that do something, and what."""
+    turn = [("p", "next photograph")] if stage.turns else []
+    return [("1–9", "teach"), ("n", "new class"), ("u", "undo"), ("c", "correct last"), *turn, ("q", "quit")]
 
 
 def _bar(value: float) -> str:
