@@ -23,6 +23,8 @@ from edgecl.memory.store import Store
 from edgecl.releases import current, install_first
 from edgecl.types import Example
 
+EDGECL = (sys.executable, "-m", "edgecl")
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -75,6 +77,11 @@ class Running:
         """Memory of the daemon itself."""
         return self._watched.memory_info().rss / 1e6
 
+    def readers(self) -> list[psutil.Process]:
+        """The processes that read its cameras."""
+        children: list[psutil.Process] = self._watched.children(recursive=True)
+        return children
+
     def highest_rss_mb(self) -> float:
         """The most memory that the daemon itself had so far."""
         lines = Path(f"/proc/{self._process.pid}/status").read_text("ascii").splitlines()
@@ -110,11 +117,16 @@ class Running:
         self._process.wait(30)
 
 
+def start(home: Path, cameras: list[str]) -> Running:
+    """The daemon, which may have no picture yet; to be closed."""
+    return Running(home, cameras, EDGECL, {})
+
+
 @contextlib.contextmanager
 def running(
     home: Path,
     cameras: list[str],
-    command: tuple[str, ...] = (sys.executable, "-m", "edgecl"),
+    command: tuple[str, ...] = EDGECL,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Running]:
     """The daemon, for as long as the block lasts."""
