@@ -32,7 +32,7 @@ def application(daemon: Daemon, access: Access) -> FastAPI:
         docs_url=None,  # its page comes from elsewhere
         redoc_url=None,
         lifespan=spread.lifespan,
-        responses={422: {"model": refusals.Refused}},
+        responses={status: {"model": refusals.Refused, "description": "why not"} for status in (422, "default")},
     )
     app.state.daemon, app.state.access, app.state.spread, app.state.measures = daemon, access, spread, measures
     refusals.install(app)

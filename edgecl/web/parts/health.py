@@ -11,9 +11,10 @@ from edgecl.web import words
 from edgecl.web.asking import Running
 
 router = APIRouter(tags=["health"])
+UNWELL: dict[int | str, dict[str, Any]] = {503: {"description": "It is not, and why", "model": dict[str, Any]}}
 
 
-@router.get("/healthz")
+@router.get("/healthz", responses=UNWELL)
 async def alive(daemon: Running, response: Response) -> dict[str, Any]:
     """200 while the process answers commands, else 503."""
     if daemon.trouble is not None:
@@ -21,7 +22,7 @@ async def alive(daemon: Running, response: Response) -> dict[str, Any]:
     return {"alive": daemon.trouble is None}
 
 
-@router.get("/readyz")
+@router.get("/readyz", responses=UNWELL)
 async def ready(request: Request, daemon: Running, response: Response) -> dict[str, Any]:
     """200 while the model is loaded and every camera gave a picture lately, else 503 with the reasons."""
     reasons = daemon.not_ready()

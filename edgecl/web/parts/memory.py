@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 
+from edgecl.errors import InputRefused, StoreDamaged
 from edgecl.web.asking import Running, answered
 
 router = APIRouter(prefix="/api/v1/memory", tags=["memory"])
@@ -44,7 +45,10 @@ async def backup(daemon: Running) -> FileResponse:
 async def restore(request: Request, daemon: Running) -> dict[str, Any]:
     """Put a backup in the place of the memory; what it replaces is kept beside it."""
     async with _received(request, daemon.home.folder) as path:
-        kept = await answered(daemon.restore(path))
+        try:
+            kept = await answered(daemon.restore(path))
+        except StoreDamaged as error:  # what was sent is, not what is here
+            raise InputRefused(str(error).replace(str(path), "what was sent")) from error
     return {"classes": [one.name for one in daemon.state.classes], "kept": None if kept is None else kept.name}
 
 
