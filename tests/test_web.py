@@ -607,6 +607,19 @@ def test_of_consolidation_it_is_told_what_there_is(there):
     there.teach("cup")
     told = there.client.get("/api/v1/consolidation").json()
     assert told == {"due_lessons": 10, "new_lessons": 1, "last": None}
+    said(there.client.get("/api/v1/consolidation/report.png"), 404)
+
+
+def test_the_report_of_the_last_consolidation_is_shown_also_of_one_that_was_refused(home):
+    folder = home / "consolidation"
+    folder.mkdir()
+    told = {"recipe": "si", "accepted": False, "reason": "no gain", "accuracy_before": 0.5, "accuracy_after": 0.5}
+    (folder / "acceptance.json").write_text(json.dumps(told))
+    (folder / "report.png").write_bytes(b"a picture")
+    with served(home) as there:
+        last = there.client.get("/api/v1/consolidation").json()["last"]
+        assert {name: last[name] for name in told} == told
+        assert there.client.get("/api/v1/consolidation/report.png").content == b"a picture"
 
 
 # What it says of itself

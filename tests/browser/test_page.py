@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import pytest
+import tiny
 from commands import picture
-from daemons import Served, eventually, served
+from daemons import Served, eventually, served, untaught
 
 from edgecl.releases import install_first
 
@@ -300,6 +302,68 @@ def test_the_history_has_every_lesson_and_the_release(taught):
     assert download.value.suggested_filename.startswith("edgecl-")
     taught.get_by_test_id("undo-newest").click()
     expect(taught.locator("#panel-history")).to_contain_text("(undone)")
+
+
+def test_a_release_is_installed_looked_at_and_rolled_back(browser, tmp_path):
+    home = untaught(tmp_path)
+    tiny.candidate(home, change=0.1)
+    with served(home) as there:
+        there.teach("cup")
+        for page in opened(browser, there, DESK):
+            page.get_by_test_id("history").click()
+            page.get_by_role("button", name="Install").click()
+            newest = page.get_by_test_id("release").first
+            expect(newest).to_contain_text("Release 2, which runs")
+            newest.get_by_role("button", name="Report").click()
+            expect(page.locator("dialog img")).to_be_visible()
+            page.keyboard.press("Escape")
+            newest.get_by_role("button", name="Back to release 1…").click()
+            page.locator("dialog").get_by_role("button", name="Back to release 1").click()
+            expect(page.get_by_test_id("release").nth(1)).to_contain_text("Release 1, which runs")
+            assert there.client.get("/api/v1/state").json()["release"] == 1
+
+
+def test_a_backup_is_put_back(browser, tmp_path):
+    with served(untaught(tmp_path)) as there:
+        there.teach("cup")
+        (tmp_path / "cup.backup").write_bytes(there.client.get("/api/v1/memory/backup").content)
+        there.teach("fork")
+        for page in opened(browser, there, PHONE):
+            expect(page.get_by_test_id("class-card")).to_have_count(2)
+            page.get_by_test_id("history").click()
+            page.get_by_label("A backup of the memory").set_input_files(tmp_path / "cup.backup")
+            page.get_by_role("button", name="Put it back").click()
+            page.locator("dialog").get_by_role("button", name="Put it back").click()
+            expect(page.locator("#notes")).to_contain_text("It knows 1 class now.")
+            page.get_by_test_id("tab-teach").click()
+            expect(page.get_by_test_id("class-card")).to_have_count(1)
+
+
+def show_photograph(there: Served, name: str, seconds: int) -> None:
+    """Hold it before the browser's camera, and turn it."""
+    for second in range(seconds):
+        body = cv2.imencode(".jpg", picture(name, seed=5, at_s=0.8 * second))[1].tobytes()
+        assert there.client.put("/api/v1/cameras/camera1/frame", content=body).status_code == 204
+        time.sleep(1.05)  # so often a frame is kept for a while
+
+
+def test_a_new_thing_that_keeps_coming_back_is_named_and_known(browser, home):
+    with served(home, ["browser:"]) as there:
+        pictures = b"".join(cv2.imencode(".jpg", picture("cat", at_s=view / 2))[1].tobytes() for view in range(12))
+        there.client.post("/api/v1/lessons", params={"label": "whiskers"}, content=pictures).raise_for_status()
+        for page in opened(browser, there, PHONE):
+            page.get_by_test_id("review").click()
+            show_photograph(there, "coffee", 8)
+            time.sleep(3.5)  # it is away
+            show_photograph(there, "coffee", 2)
+            card = page.get_by_test_id("newcomer").first
+            card.get_by_role("textbox").fill("mug")
+            card.get_by_role("textbox").press("Enter")
+            expect(page.get_by_test_id("newcomer")).to_have_count(0)
+            page.get_by_test_id("tab-teach").click()
+            expect(page.get_by_test_id("class-card").nth(1)).to_contain_text("mug")
+            show_photograph(there, "coffee", 2)
+            expect(page.get_by_test_id("answer")).to_have_text("mug")
 
 
 def test_a_camera_that_is_lost_is_told_in_place_of_a_stale_picture(browser, home):

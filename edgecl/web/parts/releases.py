@@ -23,7 +23,7 @@ from edgecl.web.asking import Running, answered, ask
 
 router = APIRouter(prefix="/api/v1", tags=["releases"])
 
-PICTURE, REPORT = "report.png", "report.md"
+PICTURE, REPORT, CONSOLIDATION = "report.png", "report.md", "consolidation"
 
 
 class Rollback(BaseModel):
@@ -88,10 +88,19 @@ async def report(number: int, daemon: Running) -> Response:
     return FileResponse(_file(daemon, number, REPORT), media_type="text/markdown; charset=utf-8")
 
 
+@router.get("/consolidation/report.png", response_class=FileResponse)
+async def last_picture(daemon: Running) -> Response:
+    """The picture of the last consolidation here, also of one that was refused."""
+    path = daemon.home.folder / CONSOLIDATION / PICTURE
+    if not path.is_file():
+        raise ItemUnknown("found no report of a consolidation, expected one; run: edgecl consolidate")
+    return FileResponse(path, media_type="image/png")
+
+
 @router.get("/consolidation")
 async def consolidation(daemon: Running) -> dict[str, Any]:
     """When the tail was last trained further, and how many lessons came since."""
-    folder = daemon.home.folder / "consolidation"
+    folder = daemon.home.folder / CONSOLIDATION
 
     def read() -> dict[str, Any] | None:
         try:

@@ -27,7 +27,7 @@ export class History {
     redraw(byId("panel-history"),
       el("h2", {}, "Lessons"), this.lessons(lessons ?? []), ...this.news(),
       ...(releases?.length ? [el("h2", {}, "Releases"), ...this.releases(releases)] : []),
-      ...(consolidation ? [el("h2", {}, "Consolidation"), consolidated(consolidation)] : []),
+      ...(consolidation ? [el("h2", {}, "Consolidation"), ...consolidated(consolidation)] : []),
       el("h2", {}, "The memory as a file"), this.file(),
     );
   }
@@ -102,12 +102,18 @@ function timed(name, rows) {
 }
 
 function report(one) {
-  show(`Release ${one.number}`, [el("img", { src: picture(`/releases/${one.number}/report.png`), alt: "accuracy of every class before and after" }),
-    el("p", {}, el("a", { href: picture(`/releases/${one.number}/report.md`) }, "the whole report"))]);
+  plots(`Release ${one.number}`, `/releases/${one.number}/report.png`, el("a", { href: picture(`/releases/${one.number}/report.md`) }, "the whole report"));
+}
+
+/** What a consolidation did to every class, what was mixed up, and what moved the layers. */
+function plots(title, path, ...more) {
+  show(title, [el("a", { href: picture(path) }, el("img", { src: picture(path), alt: "accuracy of every class before and after, confusion, and gradients of every layer" })), el("p", {}, ...more)]);
 }
 
 function consolidated(told) {
   const { last } = told;
   const said = last === null ? "The tail was not trained here yet." : `Last: ${last.accepted ? "accepted" : "refused"}, ${last.recipe}, ${words.moment(last.at)}: ${last.reason}.`;
-  return el("p", { className: "small" }, `${said} ${words.plural(told.new_lessons, "new lesson")} since; due after ${told.due_lessons}.`);
+  const text = el("p", { className: "small" }, `${said} ${words.plural(told.new_lessons, "new lesson")} since; due after ${told.due_lessons}.`);
+  if (last === null) return [text];
+  return [text, el("div", { className: "row" }, el("button", { "data-key": "plots", onclick: () => plots("The last consolidation", "/consolidation/report.png") }, "Plots"))];
 }
