@@ -37,11 +37,8 @@ class Hands(Protocol):
     def burst(self) -> Burst | Sending:
         """Begin a lesson."""
 
-    def sees(self, url: str) -> str | None:
-        """Name under which the daemon looks through the camera at `url`, None where nobody does."""
-
-    def hold(self, camera: str, label: str, seconds: float) -> LessonReport:
-        """Teach what the daemon's camera sees for so long."""
+    def hold(self, url: str, label: str, seconds: float) -> LessonReport | None:
+        """Teach what the daemon sees for so long through its camera at `url`; None where no daemon looks through it."""
 
     def teach(self, label: str, burst: Any, origin: str) -> LessonReport:
         """Commit a lesson, which `burst` gave, and learn it."""
@@ -105,13 +102,9 @@ class Near:
             learner.forget,
         )
 
-    def sees(self, url: str) -> str | None:
-        """Nobody looks."""
-        return None
-
-    def hold(self, camera: str, label: str, seconds: float) -> LessonReport:
+    def hold(self, url: str, label: str, seconds: float) -> LessonReport | None:
         """There is no daemon here."""
-        raise NotImplementedError(camera)
+        return None
 
     def teach_review(self, number: int, label: str) -> LessonReport:
         """Teach a frame that waits for a person."""
@@ -163,13 +156,12 @@ class Afar:
         """Begin a lesson."""
         return Sending(self._settings)
 
-    def sees(self, url: str) -> str | None:
-        """Name under which the daemon looks through the camera at `url`."""
+    def hold(self, url: str, label: str, seconds: float) -> LessonReport | None:
+        """Teach what the daemon sees for so long through its camera at `url`; None where it does not."""
         cameras = self._ask("GET", "/config")["cameras"]
-        return next((one["name"] for one in cameras if one["url"] == redact(url)), None)
-
-    def hold(self, camera: str, label: str, seconds: float) -> LessonReport:
-        """Teach what the daemon's camera sees for so long."""
+        camera = next((one["name"] for one in cameras if one["url"] == redact(url)), None)
+        if camera is None:
+            return None
         begun = self._ask("POST", "/holds", {"camera": camera, "label": label, "seconds": seconds})
         return report_of(self._ask("GET", f"/holds/{begun['hold']}/report"))
 

@@ -47,10 +47,9 @@ def teach(
     if limit is None and seconds is None and not ends(src):
         seconds = SECONDS
     with hands_of(place) as hands, terminal.progress(f"looking at {label}", limit) as step:
-        camera = hands.sees(src) if seconds is not None and limit is None else None
-        if camera is not None:  # a daemon looks through it, and nobody else can
-            report = hands.hold(camera, label, seconds or SECONDS)
-            terminal.answer(of_report(report), lesson_text(report))
+        held = hands.hold(src, label, seconds) if seconds is not None and limit is None else None
+        if held is not None:  # a daemon looks through that camera, and nobody else can
+            terminal.answer(of_report(held), lesson_text(held))
             return
         burst = hands.burst()
         try:
