@@ -6,7 +6,6 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from playwright.sync_api import Page, sync_playwright
 from support.daemons import running, taught_home
@@ -19,22 +18,21 @@ HELD_S = 3.0
 SHOWN = ("cat", "coffee", "rocket", "astronaut", "motorcycle", "coins")
 
 
+USABLE = """() => document.querySelector("[data-testid=class-name]")
+  && document.getElementById("line").textContent.includes("knows") && performance.now()"""
+LOADED = """[...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
+  .filter((one) => !one.name.includes("/api/")).reduce((sum, one) => sum + one.transferSize, 0)"""
+
+
 def load(page: Page, address: str) -> tuple[float, int]:
-    """Seconds until the page can be used, with nothing in a cache, and bytes that came for it, pictures aside."""
-    counted: list[int] = []
+    """Seconds until the page can be used, with nothing in a cache, and bytes that came for it, pictures aside.
 
-    def count(response: Any) -> None:
-        if "/api/" not in response.url:
-            counted.append(len(response.body()))
-
-    page.on("requestfinished", lambda request: count(request.response()))
-    began = time.monotonic()
-    page.goto(address)
-    page.wait_for_selector("[data-testid=class-name]")
-    page.wait_for_function("document.getElementById('line').textContent.includes('knows')")
-    seconds = time.monotonic() - began
+    Both by the browser's own clock and count.
+    """
+    page.goto(address, wait_until="commit")
+    seconds = float(page.wait_for_function(USABLE).json_value()) / 1000.0
     page.wait_for_timeout(500)
-    return seconds, sum(counted)
+    return seconds, int(page.evaluate(LOADED))
 
 
 def hold(page: Page, label: str) -> float:
@@ -55,7 +53,7 @@ def hold(page: Page, label: str) -> float:
 
 def main() -> None:
     """Measure and report; the picture for README is taken on the way."""
-    waits = []
+    waits, loads = [], []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as player:
         browser = player.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
         home = taught_home(Path(folder, "home"), backbone_home(), 0, 0)
@@ -63,6 +61,7 @@ def main() -> None:
             with running(home, [f"sample://{thing}?fps=15&seed=4"]) as daemon:
                 page = browser.new_page(viewport={"width": 1280, "height": 800})
                 seconds, size = load(page, daemon.address)
+                loads.append(seconds)
                 if number < len(SHOWN) - 1:
                     waits.append(hold(page, thing))
                 if number == len(SHOWN) - 2:
@@ -74,11 +73,11 @@ def main() -> None:
     report(
         "page",
         [
-            Figure("until the page can be used, nothing cached, s", seconds, "<= 1.0"),
+            Figure("until the page can be used, nothing cached, worst of six loads, s", max(loads), "<= 1.0"),
             Figure("loaded for it, pictures aside, kB", size / 1000, "<= 200"),
             Figure("from letting go to its name shown, worst of five lessons, s", max(waits), "<= 1.0"),
         ],
-        {"waits": waits},
+        {"waits": waits, "loads": loads},
     )
 
 
