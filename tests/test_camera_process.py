@@ -118,6 +118,15 @@ def test_a_camera_that_comes_later_is_taken_up(camera):
         assert found.condition.losses == 1, "it was never back in between"
 
 
+def test_a_folder_on_a_disk_that_comes_later_is_taken_up(camera, tmp_path):
+    patient = QUICK.model_copy(update={"retry_first_s": 2.5, "retry_longest_s": 2.5})  # so long it looks meanwhile
+    found = camera(str(tmp_path / "disk" / "photos"), patient)
+    eventually(lambda: found.condition.phase == "lost")
+    (tmp_path / "disk").mkdir()
+    save_pictures(tmp_path / "disk" / "photos", "cat")
+    eventually(is_open(found))
+
+
 def test_a_camera_that_falls_silent_is_told_and_read_again(camera, server):
     server.pictures, server.after = 5, "stall"
     found = camera(f"http://{server.address}/stream")

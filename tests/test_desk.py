@@ -391,6 +391,17 @@ def test_a_release_is_rolled_back_at_once(bench):
     assert bench.answer("cup") == "cup"
 
 
+def test_a_lesson_that_is_committed_just_before_a_change_of_releases_is_reported(bench):
+    bench.hold("cup")
+    bench.settled(bench.desk.releases.begin(2, candidate(bench)))
+    hold = bench.desk.teaching.begin(CAMERA, "fork", "camera", None).hold
+    bench.show("fork", 8)
+    report = bench.desk.teaching.end(hold)
+    bench.desk.releases.roll_back("a test")
+    assert bench.settled(report).lesson.label == "fork"
+    assert bench.answer("fork") == "fork"
+
+
 def test_a_lesson_that_is_given_across_a_change_of_releases_is_learned(bench):
     bench.hold("cup")
     files = candidate(bench)

@@ -356,7 +356,7 @@ def test_a_crowd_of_listeners_is_bounded(there):
 def test_nonsense_on_the_socket_is_ignored(there):
     async def talk():
         async with on_socket(there) as socket:
-            for text in ("", "[]", "{", '{"beat": "x"}', '{"beat": 7}', "null"):
+            for text in ("", "[]", "{", '{"beat": "x"}', '{"beat": 7}', '{"beat": Infinity}', "null", b"bytes"):
                 await socket.send(text)
             return await heard(socket, "still")
 
@@ -429,6 +429,18 @@ def test_a_person_logs_in_with_the_token(home):
         assert "httponly" in cookie
         assert "samesite=strict" in cookie
         assert person.get("/api/v1/state").status_code == 200
+
+
+def test_a_token_of_any_signs_is_understood_as_browsers_send_it(home):
+    token = "abc+/==&%41 0123456789"
+    with served(home, token=token) as there, httpx.Client(base_url=there.address) as person:
+        assert person.post("/login", data={"token": token}).headers["location"] == "/"
+
+
+def test_a_session_that_nobody_gave_is_none_whatever_its_signs(home):
+    with served(home, token=TOKEN) as there, httpx.Client(base_url=there.address) as person:
+        crafted = {"Cookie": b'edgecl_session="99999999999.\xe9"'}
+        assert person.get("/api/v1/state", headers=crafted).status_code == 401
 
 
 def test_guessing_is_slow(home):
@@ -521,6 +533,12 @@ def test_a_picture_that_would_unfold_is_refused(there):
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
     )
     assert "pixels" in said(there.client.post("/api/v1/predict", content=bomb), 422)
+
+
+def test_a_lesson_of_too_many_pictures_is_refused(there):
+    assert "expected at most 500" in said(
+        there.client.post("/api/v1/lessons", params={"label": "cup"}, content=501 * jpeg(thing("cup"))), 422
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"\xff\xd8\xff"])

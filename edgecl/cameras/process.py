@@ -18,6 +18,7 @@ from edgecl.cameras import is_there, redact
 from edgecl.cameras.reconnect import STEADY_S, waits
 from edgecl.cameras.shared import SharedFrames
 from edgecl.config import CameraSettings
+from edgecl.errors import EdgeclError
 from edgecl.types import Frame
 
 log = logging.getLogger(__name__)
@@ -195,13 +196,19 @@ class CameraProcess:
         self._condition = Condition("lost", now, trouble, before.frames, losses, before.last_frame)
         self._wake()
 
+    def _is_there(self) -> bool | None:
+        try:
+            return is_there(self._url, LOOK_LIMIT_S)
+        except EdgeclError:  # such as a folder on a disk that is not there yet
+            return False
+
     def _pause(self, wait_s: float) -> None:
         """Wait before the next attempt; not any longer where the camera was gone and is there again."""
         end, gone = time.monotonic() + wait_s, False
         while not self._stop.is_set() and (left_s := end - time.monotonic()) > 0:
             self._stop.wait(min(left_s, LOOK_EVERY_S))
             if left_s > LOOK_EVERY_S:
-                there = is_there(self._url, LOOK_LIMIT_S)
+                there = self._is_there()
                 if there and gone:
                     return
                 gone = gone or there is False

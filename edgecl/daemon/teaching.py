@@ -213,6 +213,8 @@ class Teaching:
                 raise made.error
             if self._learner.take_up(made.view, made.recogniser):
                 self._report()
+        if self._taught and not self._learner.due:  # with another release came another head, which knows them already
+            self._report()
         if self._learner.due and not self._fitting.busy and self._learner.mismatch is None:
             self._fitting.begin(self._learner.view)
 

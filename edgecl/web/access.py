@@ -138,7 +138,7 @@ class Access:
             return False
         ends, _, seal = (cookie.value if cookie is not None else "").partition(".")
         fresh = ends.isdecimal() and len(ends) < 13 and int(ends) > time.time()
-        return fresh and hmac.compare_digest(seal, self._sealed(ends))
+        return fresh and hmac.compare_digest(seal.encode("utf-8"), self._sealed(ends).encode("utf-8"))
 
     def _is_ours(self, host: str) -> bool:
         """Whether a browser that asked `host` meant us: a name of ours, or an address, which cannot be rebound."""

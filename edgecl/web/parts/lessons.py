@@ -21,6 +21,8 @@ from edgecl.web.asking import Running, answered, ask
 
 router = APIRouter(prefix="/api/v1", tags=["lessons"])
 
+PICTURES_MAX = 500  # of one lesson
+
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -93,8 +95,10 @@ async def teach(
     for reason, count in _counts(rejected).items():
         burst.seen += count
         burst.reasons[reason] += count
-    frames = await run_in_threadpool(_frames, await request.body())
-    for frame in frames:  # one command each, so that cameras are answered in between
+    pictures = await run_in_threadpool(_pictures, await request.body())
+    for number, picture in enumerate(pictures):  # one at a time, so that cameras are answered in between
+        image = await run_in_threadpool(decode_image, picture, f"picture {number + 1}")
+        frame = Frame(image, 0.0, 0.0, f"api#{number}", number)
         await ask(daemon, lambda desk, frame=frame: burst.add(frame))  # type: ignore[misc]
     return of_report(await answered(await ask(daemon, lambda desk: desk.teaching.teach(label, burst, origin))))
 
@@ -114,15 +118,20 @@ def _counts(text: str) -> dict[str, int]:
     raise InputRefused(f"found {text[:60]!r} for the rejected, expected counts by reason as JSON; leave it out")
 
 
-def _frames(data: bytes) -> list[Frame]:
+def _pictures(data: bytes) -> list[bytes]:
+    """The pictures of a body, not decoded yet.
+
+    Raises:
+        InputRefused: they are none, or too many for one lesson.
+    """
     if not data:
         return []
-    splitter = JpegSplitter()
-    pictures = list(splitter.feed(data)) if data.startswith(b"\xff\xd8") else [data]
+    pictures = list(JpegSplitter().feed(data)) if data.startswith(b"\xff\xd8") else [data]
     if not pictures:
         raise ImageRefused("found no whole JPEG in the body, expected pictures; send them again")
-    images = [decode_image(picture, f"picture {number}") for number, picture in enumerate(pictures, start=1)]
-    return [Frame(image, 0.0, 0.0, f"api#{number}", number) for number, image in enumerate(images)]
+    if len(pictures) > PICTURES_MAX:
+        raise InputRefused(f"found {len(pictures)} pictures, expected at most {PICTURES_MAX}; give several lessons")
+    return pictures
 
 
 @router.post("/undo")

@@ -169,14 +169,17 @@ async def _hear(socket: WebSocket, daemon: Daemon, held: set[int]) -> None:
     loop = asyncio.get_running_loop()
     since, words_said = loop.time(), 0
     while True:
-        text = await socket.receive_text()
+        said = await socket.receive()
+        if said["type"] == "websocket.disconnect":
+            return
+        text = said.get("text") or ""
         if loop.time() - since > 1.0:
             since, words_said = loop.time(), 0
         words_said += 1
-        if words_said > WORDS_PER_S or len(text) > WORDS_MAX:
+        if words_said > WORDS_PER_S or len(text or said.get("bytes") or "") > WORDS_MAX:
             await socket.close(1008, "too much said")
             return
-        with contextlib.suppress(ValueError, KeyError, TypeError, EdgeclError):
+        with contextlib.suppress(ValueError, OverflowError, KeyError, TypeError, EdgeclError):
             number = int(json.loads(text)["beat"])
             await ask(daemon, lambda desk, number=number: desk.teaching.beat(number))  # type: ignore[misc]
             held.add(number)

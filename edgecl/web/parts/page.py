@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, RedirectResponse
@@ -35,7 +36,8 @@ async def icon() -> FileResponse:
 async def log_in(request: Request) -> Response:
     """Take the token, and give a session for it."""
     access: Access = request.app.state.access
-    shown = (await request.body()).decode("utf-8", "replace").removeprefix("token=").strip()
+    form = parse_qs((await request.body()).decode("utf-8", "replace"))
+    shown = form.get("token", [""])[0].strip()
     if not access.is_token(shown):
         return RedirectResponse("/login?wrong", 303)
     response = RedirectResponse("/", 303)

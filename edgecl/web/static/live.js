@@ -68,6 +68,12 @@ export class LiveView {
     }
   }
 
+  /** The daemon was away: the pictures have to be asked for anew. */
+  again() {
+    byId("picture").removeAttribute("src");
+    this.stream();
+  }
+
   /** @param {object} live */
   live(live) {
     if (live.camera === this.camera) this.answer(live);
@@ -140,7 +146,7 @@ export class LiveView {
     byId("trouble").hidden = open && !trouble;
     byId("view").classList.toggle("lost", !open);
     if (!open) this.answer(null);
-    if (open && this.phase === "lost") { byId("picture").removeAttribute("src"); this.stream(); }
+    if (open && this.phase === "lost") this.again();
     this.phase = camera?.phase;
   }
 

@@ -45,6 +45,8 @@ export class Page {
 
   /** @param {boolean} open whether the daemon answers */
   line(open) {
+    if (open && this.away) this.view.again();
+    this.away = !open;
     const { classes, learning, release, swap } = this.state;
     document.body.classList.toggle("off", !open);
     byId("line").classList.toggle("off", !open);

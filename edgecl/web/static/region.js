@@ -106,7 +106,7 @@ export class Region {
     show("Which part of the picture counts?", [el("div", { className: "row" }, ...rows)], [
       ["Use these", () => this.set(inputs.map((input) => Number(input.value) / 100)), "main"],
       ["Draw it", () => this.begin()],
-      ["All of it", () => this.set(null)],
+      ["All of it", () => this.set([0, 0, 1, 1])],
     ]);
   }
 
