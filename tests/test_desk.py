@@ -9,6 +9,7 @@ from daemons import eventually, thing, untaught
 
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S, SILENT_S
+from edgecl.daemon.numbers import Numbers
 from edgecl.errors import (
     CameraUnavailable,
     ItemUnknown,
@@ -31,7 +32,7 @@ class Bench:
 
     def __init__(self, home, watch):
         self.now, self.home = 1000.0, home
-        self.desk = Desk(watch, wake=lambda: None, clock=lambda: self.now)
+        self.desk = Desk(watch, lambda: None, Numbers(), clock=lambda: self.now)
         self.desk.use({CAMERA: Region()})
         self.views = 0
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from edgecl.daemon.newcomers import APART_S, KEPT_GROUPS, KEPT_VIEWS, VIEWS, Newcomers
+from edgecl.daemon.numbers import Numbers
 from edgecl.errors import ItemUnknown
 from edgecl.lesson import Candidate
 from edgecl.types import Latent
@@ -25,7 +26,7 @@ class Street:
     """Things come by, one a second."""
 
     def __init__(self):
-        self.newcomers, self.now, self.number = Newcomers(), 100.0, 0
+        self.newcomers, self.now, self.number = Newcomers(Numbers()), 100.0, 0
 
     def passes(self, thing, times=VIEWS):
         """A thing is there for so many seconds; gives whether a person came to be asked."""
@@ -59,7 +60,7 @@ def test_different_things_are_asked_about_by_themselves():
 
 
 def test_the_same_view_again_shows_nothing_new():
-    newcomers = Newcomers()
+    newcomers = Newcomers(Numbers())
     for second in range(100):
         newcomers.see(view(1, 7), 10.0 * second)
     assert newcomers.asking() == []

@@ -615,6 +615,18 @@ def test_a_backup_is_what_the_command_writes_and_can_be_put_back(there, tmp_path
     assert not list(there.daemon.home.folder.glob(".restore-*"))
 
 
+def test_after_a_backup_was_put_back_pictures_and_answers_go_on(there):
+    for view in range(5):
+        there.show("cup", view)
+    there.teach("cup")
+    before = there.client.get(f"{CAMERA}/snapshot.jpg").content
+    number = there.daemon.live["camera1"].number
+    there.client.post("/api/v1/memory/restore", content=there.client.get("/api/v1/memory/backup").content)
+    there.client.put(f"{CAMERA}/frame", content=jpeg(thing("fork", 9)))
+    eventually(lambda: "camera1" in there.daemon.live and there.daemon.live["camera1"].number > number)
+    assert there.client.get(f"{CAMERA}/snapshot.jpg").content != before
+
+
 def test_a_backup_that_is_none_changes_nothing(there):
     there.teach("cup")
     said(there.client.post("/api/v1/memory/restore", content=b"no memory"), 422)

@@ -16,6 +16,7 @@ from edgecl import review
 from edgecl.daemon.changeover import Changeover
 from edgecl.daemon.moments import Moments
 from edgecl.daemon.newcomers import STRANGE, Newcomers
+from edgecl.daemon.numbers import Numbers
 from edgecl.daemon.shelf import Shelf
 from edgecl.daemon.snapshots import Answerer, Live, State
 from edgecl.daemon.teaching import Teaching
@@ -49,7 +50,6 @@ class Eye:
     times: deque[float] = field(default_factory=lambda: deque(maxlen=FPS_OF))
     labels: deque[str | None] = field(default_factory=lambda: deque(maxlen=FLIPS_OF))
     embeddings: deque[Embedding] = field(default_factory=lambda: deque(maxlen=FPS_OF))
-    looked: int = 0
     doubts: int = 0
     asks_again: float = 0.0  # s, monotonic
 
@@ -84,28 +84,30 @@ class Desk:
         state: all else that there is to know.
     """
 
-    def __init__(self, watch: Watch, wake: Callable[[], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, watch: Watch, wake: Callable[[], None], numbers: Numbers, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         """Take over the learner of `watch`.
 
         Args:
             watch: over a learner that does not learn at once.
             wake: called on another thread when `tick` has something to do.
+            numbers: that an earlier desk went up to.
             clock: s, monotonic.
         """
         self.learner: Learner = watch.learner
-        self._watch, self._clock = watch, clock
+        self._watch, self._clock, self._numbers = watch, clock, numbers
         self._eyes: dict[str, Eye] = {}
         self._news: deque[tuple[float, str]] = deque(maxlen=NEWS)
-        self._changes = 0
         self._tail = self.learner.backbone.tail_digest
         self._classes: tuple[ClassSummary, ...] = ()
         self._covers: Mapping[int, int] = {}
         self._classes_of: tuple[int, Recogniser | None] | None = None
         self.live: Mapping[str, Live] = {}
-        self.teaching = Teaching(self.learner, wake, self._changed, self.tell, clock)
+        self.teaching = Teaching(self.learner, wake, self._changed, self.tell, numbers, clock)
         self.shelf = Shelf(self.learner, self._changed)
         self.releases = Changeover(watch, self._changed, self.tell)
-        self.moments, self.newcomers = Moments(), Newcomers()
+        self.moments, self.newcomers = Moments(numbers), Newcomers(numbers)
         self.state: State = self._look_around()
 
     # Cameras
@@ -122,8 +124,7 @@ class Desk:
             if name not in self._eyes or self._eyes[name].region != region:
                 # How often a frame may enter the memory does not matter for a look at it.
                 gate = FrameGate(self.learner.settings.gate.model_copy(update={"rate_max_hz": 1000.0}))
-                before = self._eyes.get(name)  # its numbers go on rising: who listens takes a lower one for old
-                self._eyes[name] = Eye(region, gate, looked=0 if before is None else before.looked)
+                self._eyes[name] = Eye(region, gate)
         self.live = {name: live for name, live in self.live.items() if name in regions}
         self._changed()
 
@@ -157,11 +158,10 @@ class Desk:
             eye.embeddings.append(sight.embedding)
             if refused is None and count is None and self.moments.is_due(frame.camera, begun):
                 self._remember(eye, part, sight, prediction, begun)
-        eye.looked += 1
         now = self._clock()
         live = Live(
             camera=frame.camera,
-            number=eye.looked,
+            number=self._numbers.next(f"frame of {frame.camera}"),
             frame=frame,
             prediction=prediction,
             refused=refused,
@@ -278,7 +278,6 @@ class Desk:
         self._changed()
 
     def _changed(self) -> None:
-        self._changes += 1
         self.state = self._look_around()
 
     def _look_around(self) -> State:
@@ -287,7 +286,7 @@ class Desk:
             self._classes, self._classes_of = tuple(class_summaries(self.learner)), of
             self._covers = self._find_covers()
         return State(
-            number=self._changes,
+            number=self._numbers.next("state"),
             revision=of[0],
             classes=self._classes,
             covers=self._covers,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from dataclasses import dataclass
 
+from edgecl.daemon.numbers import Numbers
 from edgecl.errors import ItemUnknown
 from edgecl.lesson import Candidate
 from edgecl.types import Prediction
@@ -34,10 +34,10 @@ class Moment:
 class Moments:
     """The ring of every camera."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Numbers) -> None:
         self._kept: dict[str, deque[Moment]] = {}
         self._due: dict[str, float] = {}
-        self._numbers = itertools.count(1)
+        self._numbers = numbers
 
     def is_due(self, camera: str, now: float) -> bool:
         """Whether the frame of this moment, s monotonic, should be kept."""
@@ -47,7 +47,7 @@ class Moments:
         """Keep a frame."""
         self._due[camera] = now + EVERY_S
         ring = self._kept.setdefault(camera, deque(maxlen=KEPT))
-        ring.append(Moment(next(self._numbers), camera, candidate, prediction))
+        ring.append(Moment(self._numbers.next("moment"), camera, candidate, prediction))
 
     def of(self, camera: str) -> list[Moment]:
         """The camera's last moments, newest first."""

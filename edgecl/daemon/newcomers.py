@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgecl.daemon.numbers import Numbers
 from edgecl.errors import ItemUnknown
 from edgecl.lesson import Candidate
 
@@ -69,15 +69,15 @@ class Group:
 class Newcomers:
     """All groups. They live as long as the daemon: nothing is written before someone names one."""
 
-    def __init__(self) -> None:
+    def __init__(self, numbers: Numbers) -> None:
         self._groups: list[Group] = []
-        self._numbers = itertools.count(1)
+        self._numbers = numbers
 
     def see(self, candidate: Candidate, now: float) -> bool:
         """Take in a frame of something unknown; returns whether a person is asked about one more thing than before."""
         best = max(self._groups, key=lambda group: group.likeness(candidate.vector), default=None)
         if best is None or best.likeness(candidate.vector) < ALIKE:
-            best = Group(next(self._numbers), candidate.taken_at, candidate.taken_at)
+            best = Group(self._numbers.next("newcomer"), candidate.taken_at, candidate.taken_at)
             self._groups.append(best)
             if len(self._groups) > KEPT_GROUPS:  # whoever was away for longest, and not asked about if possible
                 self._groups.remove(min(self._groups[:-1], key=lambda group: (group.asks, group.last_at)))

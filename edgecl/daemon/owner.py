@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 from edgecl.cameras.process import Condition
 from edgecl.daemon.desk import Desk
+from edgecl.daemon.numbers import Numbers
 from edgecl.daemon.snapshots import Live, State
 from edgecl.errors import Busy, DaemonEnded
 from edgecl.golden import check_golden
@@ -90,6 +91,7 @@ class Owner:
         self._interlude: tuple[Callable[[], Any], Future[Any]] | None = None
         self._wake, self._stop = threading.Event(), threading.Event()
         self._desk: Desk | None = None
+        self._numbers = Numbers()
         self._told: State | None = None
         ready: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(ready,), name="edgecl-owner", daemon=True)
@@ -176,7 +178,7 @@ class Owner:
         with self._home.watched(live=first, learns_at_once=False) as watch:
             if first:
                 check_golden(watch.learner.backbone, slots.current(self._home.folder))
-            desk = self._desk = Desk(watch, self.wake)
+            desk = self._desk = Desk(watch, self.wake, self._numbers)
             begun()
             try:
                 while not self._stop.is_set() and self._interlude is None:

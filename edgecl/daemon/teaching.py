@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -12,6 +11,7 @@ from typing import Any
 from edgecl import review
 from edgecl.daemon.fitting import Fitting
 from edgecl.daemon.hold import Count, Hold
+from edgecl.daemon.numbers import Numbers
 from edgecl.errors import EdgeclError, LessonBusy, LessonOver
 from edgecl.learner import Learner, LessonReport
 from edgecl.lesson import Burst, Candidate
@@ -45,6 +45,7 @@ class Teaching:
         wake: Callable[[], None],
         changed: Callable[[], None],
         tell: Callable[[str], None],
+        numbers: Numbers,
         clock: Callable[[], float],
     ) -> None:
         """Teach nothing yet.
@@ -54,14 +55,14 @@ class Teaching:
             wake: called on another thread when something was learned.
             changed: called after every change.
             tell: told what happened while nobody waited for it.
+            numbers: of the lessons being given.
             clock: s, monotonic.
         """
-        self._learner, self._changed, self._tell, self._clock = learner, changed, tell, clock
+        self._learner, self._changed, self._tell, self._numbers, self._clock = learner, changed, tell, numbers, clock
         self.lessons = 0
         self._fitting = Fitting(learner.settings.head.name, wake)
         self._holds: dict[int, Hold] = {}
         self._ended: dict[int, Future[LessonReport]] = {}
-        self._numbers = itertools.count(1)
         self._taught: list[_Taught] = []
 
     # Before a camera
@@ -87,7 +88,11 @@ class Teaching:
         view = self._learner.view
         class_id = next((number for number, name in self._learner.names.items() if name == label), None)
         known = view.vectors[view.class_ids == class_id]
-        cosine, now, number = self._learner.settings.memory.redundant_cosine, self._clock(), next(self._numbers)
+        cosine, now, number = (
+            self._learner.settings.memory.redundant_cosine,
+            self._clock(),
+            self._numbers.next("lesson being given"),
+        )
         hold = Hold(number, camera, label, origin, self._learner.burst(), known, cosine, now, seconds)
         self._holds[number], self._ended[number] = hold, Future()
         self._changed()
