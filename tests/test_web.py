@@ -196,6 +196,12 @@ def test_examples_are_shown_corrected_and_taken_out(there):
     assert there.client.get(f"/api/v1/examples/{second}.jpg").status_code == 200
 
 
+def test_pictures_stay_in_nobodys_cache(there):
+    there.teach("cup")
+    example = there.client.get("/api/v1/examples", params={"label": "cup"}).json()[0]["example"]
+    assert there.client.get(f"/api/v1/examples/{example}.jpg").headers["cache-control"] == "no-store"
+
+
 def test_the_quality_of_the_memory_is_told(there):
     for label in ("cup", "fork", "plate"):
         there.teach(label)

@@ -14,7 +14,7 @@ from edgecl.web.parts.lessons import Label
 
 router = APIRouter(prefix="/api/v1", tags=["classes"])
 
-FOR_EVER = {"cache-control": "private, max-age=31536000, immutable"}
+NOT_KEPT = {"cache-control": "no-store"}  # a number can mean another picture, and what is forgotten has to be gone
 
 
 class Named(BaseModel):
@@ -57,7 +57,7 @@ async def examples(label: str, daemon: Running) -> list[dict[str, Any]]:
 async def picture(number: int, daemon: Running) -> Response:
     """An example's picture, small."""
     jpeg = await ask(daemon, lambda desk: desk.shelf.example_picture(number))
-    return Response(jpeg, media_type="image/jpeg", headers=FOR_EVER)
+    return Response(jpeg, media_type="image/jpeg", headers=NOT_KEPT)
 
 
 @router.delete("/examples/{number}")

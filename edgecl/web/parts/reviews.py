@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from edgecl.records import of_report, of_review
 from edgecl.web.asking import Running, answered, ask
-from edgecl.web.parts.classes import FOR_EVER, Named
+from edgecl.web.parts.classes import NOT_KEPT, Named
 
 router = APIRouter(prefix="/api/v1/reviews", tags=["reviews"])
 
@@ -23,7 +23,7 @@ async def reviews(daemon: Running) -> list[dict[str, Any]]:
 async def picture(number: int, daemon: Running) -> Response:
     """A frame's picture, small."""
     jpeg = await ask(daemon, lambda desk: desk.shelf.review_picture(number))
-    return Response(jpeg, media_type="image/jpeg", headers=FOR_EVER)
+    return Response(jpeg, media_type="image/jpeg", headers=NOT_KEPT)
 
 
 @router.post("/{number}")
