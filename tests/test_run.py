@@ -244,7 +244,7 @@ def test_a_daemon_with_a_token_is_asked_with_it(home, tmp_path):
     with running(home, "--camera", "browser:", "--token-file", token):
         taught = run("teach", "cup", pictures(tmp_path / "cups", "cup"), "--home", home)
         assert taught.status == 0, taught.err
-    assert oct((home / note.NOTE).stat().st_mode & 0o777) == "0o600" if (home / note.NOTE).exists() else True
+        assert oct((home / note.NOTE).stat().st_mode & 0o777) == "0o600"
 
 
 def test_the_word_of_a_daemon_that_was_killed_is_not_believed(home, tmp_path):

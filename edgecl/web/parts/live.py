@@ -101,7 +101,7 @@ async def push(name: str, request: Request, daemon: Running) -> None:
 
 
 class Part(BaseModel):
-    """The part of a picture that counts: [left, top, right, bottom] or corners [[x, y], …], in shares; None for all."""
+    """The part of a picture that counts: [left, top, right, bottom] or corners [[x, y], …], in shares; None for what edgecl.toml says."""
 
     region: Roi
 
