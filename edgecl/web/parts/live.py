@@ -101,7 +101,10 @@ async def push(name: str, request: Request, daemon: Running) -> None:
 
 
 class Part(BaseModel):
-    """The part of a picture that counts: [left, top, right, bottom] or corners [[x, y], …], in shares; None for what edgecl.toml says."""
+    """The part of a picture that counts; None for what edgecl.toml says.
+
+    A rectangle [left, top, right, bottom], or corners [[x, y], …], in shares of the picture.
+    """
 
     region: Roi
 
