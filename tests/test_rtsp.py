@@ -114,8 +114,8 @@ def test_the_daemon_answers_what_it_shows_and_others_while_it_is_silent(camera, 
     with served(home, [camera.url]) as there:
         eventually(lambda: there.client.get("/readyz").status_code == 200)
         camera.say(signal.SIGSTOP)
-        eventually(lambda: there.client.get("/readyz").status_code == 503)
-        assert "no picture" in str(there.client.get("/readyz").json())
+        told = eventually(lambda: (said := there.client.get("/readyz")).status_code == 503 and said.json())
+        assert "no picture" in str(told["reasons"])
         assert there.client.get("/api/v1/state").status_code == 200
         assert there.teach("cup")["label"] == "cup"
         camera.say(signal.SIGCONT)

@@ -100,11 +100,10 @@ def look_through(page: Page, camera: str) -> None:
 
 
 def hold(page: Page, button, seconds: float = 2.5) -> None:
-    """Press a button for so long."""
-    button.scroll_into_view_if_needed()
-    box = button.bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + box["height"] / 2)
+    """Press a button, once it stands still, for so long."""
+    button.hover()
     page.mouse.down()
+    expect(button).to_have_attribute("aria-pressed", "true")
     page.wait_for_timeout(1000 * seconds)
     page.mouse.up()
 
@@ -114,6 +113,7 @@ def teach(page: Page, label: str, camera: str) -> None:
     page.get_by_test_id("class-name").fill(label)
     hold(page, page.get_by_test_id("add-class"))
     expect(page.get_by_test_id("report")).to_contain_text(label)
+    expect(page.get_by_test_id("class-card").filter(has_text=label)).to_be_visible()
 
 
 def answer(page: Page, camera: str, label: str) -> None:
@@ -146,9 +146,7 @@ def test_two_things_that_were_held_are_told_apart_and_the_last_is_undone(page):
 def test_while_the_button_is_held_frames_are_counted_with_advice(page):
     page.get_by_test_id("class-name").fill("whiskers")
     button = page.get_by_test_id("add-class")
-    button.scroll_into_view_if_needed()
-    box = button.bounding_box()
-    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    button.hover()
     page.mouse.down()
     expect(button).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#panel-teach")).to_contain_text(re.compile(r"[1-9]\d* kept · \d+ redundant · \d+ refused"))
@@ -189,9 +187,7 @@ def test_a_page_that_is_closed_in_mid_lesson_leaves_a_whole_one(browser, there):
     page.goto(there.address)
     expect(page.locator("#line")).to_contain_text("knows")
     page.get_by_test_id("class-name").fill("whiskers")
-    page.get_by_test_id("add-class").scroll_into_view_if_needed()
-    box = page.get_by_test_id("add-class").bounding_box()
-    page.mouse.move(box["x"] + 20, box["y"] + 20)
+    page.get_by_test_id("add-class").hover()
     page.mouse.down()
     page.wait_for_timeout(1500)
     context.close()
