@@ -155,7 +155,7 @@ class ItemUnknown(NotLearned):
 
 
 class NothingToUndo(NotLearned):
-    """There is no lesson left that could be undone."""
+    """There is no lesson left that could be undone, or the newest is not the one that was meant."""
 
 
 class NothingKept(NotLearned):

@@ -18,7 +18,7 @@ from edgecl.gate import FrameGate
 from edgecl.home import Home
 from edgecl.images import encode_jpeg
 from edgecl.learner import Learner, LessonReport
-from edgecl.lesson import Burst
+from edgecl.lesson import PICTURES_MAX, Burst
 from edgecl.memory.forgetting import ForgetProof
 from edgecl.records import lesson_of, proof_of, report_of, switched_of
 from edgecl.releases.swap import Switched
@@ -27,8 +27,8 @@ from edgecl.types import Frame, Lesson
 
 SIDE_PX = 640  # longest side of a frame that is sent: the network looks at less
 QUALITY = 95  # of its JPEG
-FRAMES_MAX = 500  # of one lesson
 ANSWER_BYTES_MAX = 2**22
+PATIENCE_S = 900.0  # longer than the daemon takes for anything: it says itself when something takes too long
 
 
 class Hands(Protocol):
@@ -134,7 +134,7 @@ class Sending:
         """Look at one frame; gives why it was refused, or None."""
         self.seen += 1
         reason = self._gate.check(frame).reason
-        if reason is None and len(self.candidates) < FRAMES_MAX:
+        if reason is None and len(self.candidates) < PICTURES_MAX:
             self.candidates.append(encode_jpeg(frame.image, SIDE_PX, QUALITY))
         elif reason is not None:
             self.reasons[reason] += 1
@@ -211,12 +211,21 @@ class Afar:
         """Go back to the release before; gives the number of the one that runs then."""
         return int(self._ask("POST", "/releases/rollback", {"reason": reason})["active_now"])
 
+    def bring(self, bundle: bytes) -> int:
+        """Hand over a release as a single file, which the daemon verifies by its own trust; gives its number."""
+        return int(self._ask("POST", "/releases", body=bundle)["number"])
+
+    def keep_for_review(self, frame: Frame) -> int:
+        """Let a frame wait for a person; gives its number there."""
+        query = urlencode({"camera": frame.camera, "taken_at": frame.taken_at})
+        return int(self._ask("POST", f"/reviews?{query}", body=encode_jpeg(frame.image, SIDE_PX, QUALITY))["review"])
+
     def _ask(self, method: str, path: str, record: Any = None, body: bytes | None = None) -> Any:
         """What the daemon answers; its refusals as the errors that they are."""
         data = body if body is not None else None if record is None else json.dumps(record).encode("utf-8")
-        kind = "image/jpeg" if body is not None else "application/json" if data is not None else ""
+        kind = "application/octet-stream" if body is not None else "application/json" if data is not None else ""
         try:
-            with self._device.asked(f"/api/v1{path}", data, kind, method) as answer:
+            with self._device.asked(f"/api/v1{path}", data, kind, method, PATIENCE_S) as answer:
                 text = answer.read(ANSWER_BYTES_MAX)
         except DeviceRefused as error:
             raise _own(error) from error

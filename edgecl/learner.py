@@ -170,13 +170,13 @@ class Learner:
 
     # Changing what was taught
 
-    def undo(self) -> Lesson:
+    def undo(self, lesson: int | None = None) -> Lesson:
         """Take back the newest lesson, whatever it was about.
 
         Raises:
-            NothingToUndo: no lesson is left.
+            NothingToUndo: no lesson is left, or the newest is not the `lesson` that was meant.
         """
-        return self._changed(self.store.undo)
+        return self._changed(lambda: self.store.undo(lesson))
 
     def correct(self, example_id: int, label: str) -> Lesson:
         """Count one example as `label` from now on.

@@ -18,6 +18,7 @@ from edgecl.memory.replay import distinct, representatives
 from edgecl.memory.reviews import ReviewFrame
 from edgecl.types import Example, Frame, Latent, Sight
 
+PICTURES_MAX = 500  # of a lesson that comes as a whole
 CANDIDATES_PER_KEPT = 4  # a lesson may be as long as it likes; so many candidates are held at once
 
 

@@ -39,11 +39,7 @@ class ClassSummary:
 
 def class_summaries(learner: Learner) -> list[ClassSummary]:
     """Every class, by rising id."""
-    taught = {
-        lesson.class_id: lesson.taken_at
-        for lesson in reversed(learner.store.history())
-        if lesson.undone_at is None and lesson.kind in ("teach", "correct")
-    }
+    taught = learner.store.last_taught()
     counts = learner.store.counts()
     held_out = learner.recogniser.held_out if learner.recogniser is not None else None
     return [

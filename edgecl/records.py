@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from typing_extensions import TypedDict  # the one of Python 3.12, by which pydantic describes what the API answers
+
 from edgecl.demonstration import Demonstration
 from edgecl.doctor import Finding
 from edgecl.learner import LessonReport
 from edgecl.memory.forgetting import ForgetProof
 from edgecl.memory.reviews import ReviewFrame
 from edgecl.overview import ClassSummary, Status
-from edgecl.releases.journal import Trial
+from edgecl.releases.journal import State, Trial
 from edgecl.releases.listing import Listed
 from edgecl.releases.swap import Switched
 from edgecl.types import Example, Frame, Lesson, Prediction
@@ -21,7 +23,145 @@ from edgecl.types import Example, Frame, Lesson, Prediction
 Record = dict[str, Any]
 
 
-def of_lesson(lesson: Lesson) -> Record:
+class LessonRecord(TypedDict):
+    """One act of teaching or of changing what was taught."""
+
+    lesson: int
+    kind: str
+    class_id: int
+    label: str
+    origin: str
+    seen: int
+    kept: int
+    redundant: int
+    rejected: int
+    reasons: dict[str, int]
+    taken_at: float
+    undone_at: float | None
+    example: int | None
+    from_label: str | None
+
+
+class ReportRecord(LessonRecord):
+    """A lesson with what it did to the head."""
+
+    accuracy: float | None
+    others_before: float | None
+    others_after: float | None
+    first_ms: float
+    full_ms: float
+
+
+class ShareRecord(TypedDict):
+    """How probable a class is."""
+
+    label: str
+    probability: float
+
+
+class PredictionRecord(TypedDict):
+    """The answer for one frame; without a label it is unknown."""
+
+    source: str
+    index: int
+    label: str | None
+    probability: float
+    top: list[ShareRecord]
+    unknown_score: float
+    age: float
+    taken_at: float
+
+
+class ReviewRecord(TypedDict):
+    """A frame kept for review, without its picture."""
+
+    review: int
+    guess: str | None
+    probability: float
+    unknown_score: float
+    taken_at: float
+    camera: str
+
+
+class ExampleRecord(TypedDict):
+    """A kept example, without its latent."""
+
+    example: int
+    lesson: int
+    label: str
+    taken_at: float
+    camera: str
+
+
+class ProofRecord(TypedDict):
+    """What forgetting a class deleted, and what of it is still on the disk."""
+
+    label: str
+    lesson: int
+    examples: int
+    embeddings: int
+    thumbnails: int
+    reviews: int
+    heads: int
+    bytes_deleted: int
+    fragments: int
+    found: int
+    copies: list[str]
+
+
+class ClassRecord(TypedDict):
+    """One class as the memory and the head know it."""
+
+    label: str
+    id: int
+    examples: int
+    accuracy: float | None
+    taught_at: float | None
+
+
+class TrialRecord(TypedDict):
+    """How far a trial is."""
+
+    seconds: float
+    frames: int
+    starts: int
+    accuracy: float | None
+
+
+class ReleaseRecord(TypedDict):
+    """One release of a home."""
+
+    number: int
+    state: State
+    parent: int | None
+    accuracy: float | None
+    created_at: float
+    active: bool
+    previous: int | None
+    since: float
+    reason: str
+    recipe: str | None
+    accuracy_before: float | None
+    signed_by: str | None
+    bytes: int
+    trial: TrialRecord | None
+
+
+class SwitchedRecord(TypedDict):
+    """What switching to a release did."""
+
+    number: int
+    state: State
+    previous: int
+    accuracy_before: float | None
+    accuracy_after: float | None
+    latency_ratio: float
+    embedded: int
+    switch_ms: float
+    seconds: float
+
+
+def of_lesson(lesson: Lesson) -> LessonRecord:
     """One act of teaching or of changing what was taught."""
     return {
         "lesson": lesson.id,
@@ -36,13 +176,15 @@ def of_lesson(lesson: Lesson) -> Record:
         "reasons": dict(lesson.reasons),
         "taken_at": lesson.taken_at,
         "undone_at": lesson.undone_at,
-        **{key: lesson.detail.get(key) for key in ("example", "from_label")},
+        "example": lesson.detail.get("example"),
+        "from_label": lesson.detail.get("from_label"),
     }
 
 
-def of_report(report: LessonReport) -> Record:
+def of_report(report: LessonReport) -> ReportRecord:
     """A lesson with what it did to the head."""
-    return of_lesson(report.lesson) | {
+    return {
+        **of_lesson(report.lesson),
         "accuracy": report.accuracy,
         "others_before": report.others_before,
         "others_after": report.others_after,
@@ -73,7 +215,7 @@ def report_of(record: Record) -> LessonReport:
     return LessonReport(lesson_of(record), **{name: record[name] for name in names})
 
 
-def of_prediction(frame: Frame, prediction: Prediction) -> Record:
+def of_prediction(frame: Frame, prediction: Prediction) -> PredictionRecord:
     """The answer for one frame."""
     return {
         "source": frame.camera,
@@ -87,7 +229,7 @@ def of_prediction(frame: Frame, prediction: Prediction) -> Record:
     }
 
 
-def of_review(frame: ReviewFrame) -> Record:
+def of_review(frame: ReviewFrame) -> ReviewRecord:
     """A frame kept for review, without its picture."""
     return {
         "review": frame.id,
@@ -99,7 +241,7 @@ def of_review(frame: ReviewFrame) -> Record:
     }
 
 
-def of_example(example: Example, label: str) -> Record:
+def of_example(example: Example, label: str) -> ExampleRecord:
     """A kept example, without its latent."""
     return {
         "example": example.id,
@@ -110,7 +252,7 @@ def of_example(example: Example, label: str) -> Record:
     }
 
 
-def of_proof(proof: ForgetProof) -> Record:
+def of_proof(proof: ForgetProof) -> ProofRecord:
     """What forgetting a class deleted, and what of it is still on the disk."""
     return {
         "label": proof.label,
@@ -138,7 +280,7 @@ def proof_of(record: Record) -> ForgetProof:
     return ForgetProof(lesson=lesson, copies=tuple(record["copies"]), **{name: record[name] for name in names})
 
 
-def of_class(summary: ClassSummary) -> Record:
+def of_class(summary: ClassSummary) -> ClassRecord:
     """One class as the memory and the head know it."""
     return {
         "label": summary.name,
@@ -172,7 +314,7 @@ def of_demonstration(result: Demonstration) -> Record:
     }
 
 
-def of_release(found: Listed) -> Record:
+def of_release(found: Listed) -> ReleaseRecord:
     """One release of a home."""
     entry, document = found.entry, found.document
     return {
@@ -193,7 +335,7 @@ def of_release(found: Listed) -> Record:
     }
 
 
-def of_trial(trial: Trial) -> Record:
+def of_trial(trial: Trial) -> TrialRecord:
     """How far a trial is."""
     return {
         "seconds": round(trial.seconds, 1),
@@ -203,7 +345,7 @@ def of_trial(trial: Trial) -> Record:
     }
 
 
-def of_switched(done: Switched) -> Record:
+def of_switched(done: Switched) -> SwitchedRecord:
     """What switching to a release did."""
     return {
         "number": done.number,

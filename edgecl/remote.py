@@ -60,7 +60,12 @@ class Device:
 
     @contextlib.contextmanager
     def asked(
-        self, path: str, data: bytes | None = None, kind: str = "", method: str | None = None
+        self,
+        path: str,
+        data: bytes | None = None,
+        kind: str = "",
+        method: str | None = None,
+        patience_s: float = TIMEOUT_S,
     ) -> Iterator[HTTPResponse]:
         """The device's answer to GET `path`, or to POST of `data`, to be read within the block.
 
@@ -69,6 +74,7 @@ class Device:
             data: to be sent; None to get.
             kind: media type of `data`.
             method: of HTTP, where it is another.
+            patience_s: with which every part of the answer is waited for.
 
         Raises:
             DeviceRefused: it was not reached, broke off, or refused, with its words.
@@ -79,7 +85,7 @@ class Device:
             headers["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  # http(s) alone, see `at`
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+            with urllib.request.build_opener(_NoRedirect).open(request, timeout=patience_s) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             said = text_of(error.read(ANSWER_BYTES_MAX)) or error.reason

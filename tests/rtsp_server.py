@@ -1,6 +1,7 @@
 """A camera that speaks RTSP, made of Debian's GStreamer; a program for the system's own Python, which has its bindings.
 
-Says its port in one line, then serves `rtsp://127.0.0.1:PORT/camera` until it is ended. SIGUSR1 freezes its picture.
+Says its port in one line, then serves `rtsp://127.0.0.1:PORT/camera` until it is ended. SIGUSR1 freezes its picture,
+SIGUSR2 lets it move again.
 Arguments: port (0 for a free one), and user and password where it wants them.
 """
 
@@ -29,9 +30,9 @@ class Factory(GstRtspServer.RTSPMediaFactory):
         return pipeline
 
 
-def freeze():
+def show(pattern):
     for source in SOURCES:
-        source.set_property("pattern", "black")
+        source.set_property("pattern", pattern)
     return True
 
 
@@ -55,6 +56,7 @@ if len(sys.argv) > 2:
     factory.set_permissions(permissions)
 server.get_mount_points().add_factory("/camera", factory)
 server.attach(None)
-GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGUSR1, freeze)
+GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGUSR1, show, "black")
+GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, signal.SIGUSR2, show, "ball")
 print(server.get_bound_port(), flush=True)
 GLib.MainLoop().run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ from camera_servers import Server, serving, silent
 from commands import save_pictures, save_video
 from daemons import eventually
 
-from edgecl.cameras import is_there
+from edgecl.cameras import is_there, process
 from edgecl.cameras.capture import FRAME_PIXELS_MAX
 from edgecl.cameras.paced import LONGEST_PAUSE_S, Pace
 from edgecl.cameras.process import CameraProcess
@@ -155,6 +156,85 @@ def test_a_reader_that_hangs_or_dies_is_replaced(camera, number):
     eventually(is_open(found))
     assert [one.pid for one in readers()] != [reader.pid]
     assert not psutil.pid_exists(reader.pid)
+
+
+def test_a_camera_that_answers_and_gave_pictures_before_is_not_waited_for_long(camera, server, monkeypatch):
+    monkeypatch.setattr(process, "AGAIN_S", 0.5)
+    monkeypatch.setattr(process, "LOOK_EVERY_S", 0.2)
+    server.pictures = 5
+    found = camera(f"http://{server.address}/stream", QUICK.model_copy(update={"retry_first_s": 600.0}))
+    eventually(lambda: found.condition.losses == 2)
+
+
+def test_one_that_never_gave_a_picture_is_asked_ever_less_often(camera, server, monkeypatch):
+    monkeypatch.setattr(process, "AGAIN_S", 0.1)
+    monkeypatch.setattr(process, "LOOK_EVERY_S", 0.1)
+    found = camera(f"http://{server.address}/bearer", QUICK.model_copy(update={"retry_first_s": 600.0}))
+    eventually(lambda: found.condition.phase == "lost")
+    time.sleep(1.5)
+    assert found.condition.losses == 1
+    assert readers() == [], "a wrong password that is tried again and again locks the account of some cameras"
+
+
+NOISY = """
+import os
+from edgecl.cameras import reader
+from edgecl.cameras.paced import live_frames
+
+def noisy(url, settings):
+    for frame in live_frames(url, settings):
+        os.write(1, b"[mjpeg @ 0x55] overread 8")
+        print("frame")
+        yield frame
+
+reader.live_frames = noisy
+reader.main()
+"""
+
+
+def test_what_a_driver_prints_is_no_event():
+    places = SharedFrames()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", NOISY, str(places.file)]
+    with subprocess.Popen(command, **pipes, pass_fds=(places.file,)) as reader:
+        reader.stdin.write(json.dumps({"url": "sample://cat?fps=30", "settings": QUICK.model_dump()}) + "\n")
+        reader.stdin.flush()
+        events = [json.loads(reader.stdout.readline()) for _ in range(3)]
+        reader.terminate()
+        said = reader.stderr.read()
+    places.close()
+    assert [event["frame"] for event in events] == [1, 2, 3]
+    assert "overread" in said
+
+
+def test_a_reader_that_cannot_be_started_is_started_again(camera, monkeypatch):
+    popen, refused = subprocess.Popen, []
+
+    def refuse(*arguments, **options):
+        if not refused:
+            refused.append(arguments)
+            raise OSError(11, "no more processes")
+        return popen(*arguments, **options)
+
+    monkeypatch.setattr(process.subprocess, "Popen", refuse)
+    found = camera("sample://cat?fps=30")
+    eventually(lambda: "no more processes" in (found.condition.trouble or ""))
+    eventually(is_open(found))
+
+
+def test_a_closed_camera_gives_nothing(camera):
+    found = camera("sample://cat?fps=30")
+    eventually(is_open(found))
+    found.close()
+    assert found.take() is None
+
+
+def test_frames_that_nobody_took_are_counted(camera):
+    found = camera("sample://cat?fps=30")
+    taken = [eventually(found.take) for _ in range(3)]
+    eventually(lambda: found.condition.frames >= 10)
+    condition = found.condition
+    assert condition.frames - len(taken) - 1 <= condition.dropped <= condition.frames - len(taken)
 
 
 def test_the_very_same_picture_is_told(camera, server):

@@ -370,6 +370,16 @@ def test_a_sample_with_a_frame_rate_keeps_time() -> None:
     assert time.monotonic() - start >= 0.5
 
 
+def test_a_sample_walks_through_the_photographs_that_were_named() -> None:
+    url = "sample://cat,coffee?each=0.2&frames=7"  # at 15 frames a second three of each
+    first, *_, last = (frame.image for frame in open_camera(url, QUICK))
+    one, other = (view(photograph(name), pose(0, at_s)) for name, at_s in (("cat", 0.0), ("cat", 6 / 15)))
+    assert np.array_equal(first, one)
+    assert np.array_equal(last, other)
+    (fourth,) = itertools.islice((frame.image for frame in open_camera(url, QUICK)), 3, 4)
+    assert np.array_equal(fourth, view(photograph("coffee"), pose(0, 3 / 15)))
+
+
 def test_a_sample_without_a_name_walks_through_the_photographs() -> None:
     first, later = next(open_camera("sample://", QUICK)).image, None
     for frame in itertools.islice(open_camera("sample://?fps=0", QUICK), 0, 61):

@@ -13,7 +13,9 @@ import cv2
 import pytest
 import tiny
 from commands import run, run_process
+from daemons import served
 
+from edgecl.daemon import note
 from edgecl.home import Home
 from edgecl.releases import slots
 from edgecl.releases.bundle import Bundle
@@ -156,6 +158,23 @@ def test_pushing_to_a_home_verifies_and_installs_it_there(homes):
     record = run("release", "push", 2, homes[1], "--home", homes[0], "--json").record
     assert (record["number"], record["state"]) == (2, "trial")
     assert slots.current(homes[1]).name == "0002"
+
+
+def test_pushing_to_a_home_whose_daemon_runs_goes_through_it(homes):
+    with served(homes[1]) as there:
+        note.leave(homes[1], there.address, "")
+        record = run("release", "push", 2, homes[1], "--home", homes[0], "--json").record
+        assert (record["number"], record["state"]) == (2, "trial")
+        assert there.daemon.state.release == 2
+
+
+def test_a_daemon_that_does_not_trust_refuses_what_is_pushed(homes):
+    (homes[1] / "trusted_keys").unlink()
+    with served(homes[1]) as there:
+        note.leave(homes[1], there.address, "")
+        result = run("release", "push", 2, homes[1], "--home", homes[0])
+        assert (result.status, "no key is trusted" in result.err) == (1, True)
+        assert slots.current(homes[1]).name == "0001"
 
 
 def test_pushing_to_a_home_that_does_not_trust_is_refused_there(homes):

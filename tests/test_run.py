@@ -142,6 +142,26 @@ def test_the_settings_are_read_anew_and_cameras_that_stay_are_not_disturbed(home
         eventually(lambda: [one["name"] for one in daemon.client.get("/api/v1/cameras").json()] == ["b"])
 
 
+def test_the_settings_that_are_told_are_those_in_force(home):
+    with running(home, "--camera", "browser:") as daemon:
+        told = daemon.client.get("/api/v1/config").json()
+        assert (told["server"]["port"], told["camera"]["read_timeout_s"]) == (0, 4.0)
+        assert [one["url"] for one in told["cameras"]] == ["browser:"]
+        with (home / "edgecl.toml").open("a") as settings:
+            settings.write("[camera]\nread_timeout_s = 7.5\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        eventually(lambda: daemon.client.get("/api/v1/config").json()["camera"]["read_timeout_s"] == 7.5)
+        assert daemon.client.get("/api/v1/config").json()["server"]["port"] == 0
+
+
+def test_sections_that_wait_for_the_next_start_are_named(home):
+    with running(home, "--camera", "browser:") as daemon:
+        with (home / "edgecl.toml").open("a") as settings:
+            settings.write("[gate]\nrate_max_hz = 3.0\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        assert "the sections gate take effect" in daemon.expect("take effect with the next start")
+
+
 def test_settings_that_cannot_be_used_change_nothing(home):
     with running(home, "--camera", "browser:") as daemon:
         (home / "edgecl.toml").write_text("[camera]\nwidth_px = -3\n")
@@ -219,6 +239,18 @@ def test_commands_that_change_something_go_through_the_daemon(home, tmp_path):
         assert there.daemon.state.classes == ()
         assert run("restore", backup, "--home", home, "--json").record["classes"] == ["cup"]
         assert [one.name for one in there.daemon.state.classes] == ["cup"]
+
+
+def test_frames_that_predict_doubts_wait_for_review_at_the_daemon(home, tmp_path):
+    with served(home) as there:
+        note.leave(home, there.address, "")
+        there.teach("cup")
+        there.teach("fork")
+        told = run("predict", pictures(tmp_path / "others", "zebra"), "--review", "--home", home, "--json")
+        assert told.status == 0, told.err
+        kept = [record["review"] for record in told.records if record["review"] is not None]
+        assert kept
+        assert [one["review"] for one in there.client.get("/api/v1/reviews").json()] == kept
 
 
 def test_a_command_is_refused_by_the_daemon_as_it_would_be_without_one(home):

@@ -191,6 +191,36 @@ def test_undo_brings_back_what_the_lesson_displaced(store):
     assert content(store)["view"] == before["view"]
 
 
+def test_undo_of_a_lesson_that_is_not_the_newest_changes_nothing(store):
+    first, second = teach(store, "cup", seed=1), teach(store, "mug", seed=2)
+    before = content(store)
+    with pytest.raises(NothingToUndo, match=f"lesson {second.id} .*expected lesson {first.id}"):
+        store.undo(first.id)
+    assert content(store) == before
+    assert store.undo(second.id).label == "mug"
+
+
+def test_when_a_class_was_taught_last_is_that_of_its_newest_lesson_that_counts(tmp_path):
+    times = iter(range(100))
+    with Store(tmp_path / "clocked", clock=lambda: float(next(times))) as store:
+        cup = teach(store, "cup", seed=1)
+        mug = teach(store, "mug", seed=2)
+        again = teach(store, "cup", seed=3)
+        store.rename("mug", "beaker")
+        assert store.last_taught() == {cup.class_id: again.taken_at, mug.class_id: mug.taken_at}
+        store.undo()
+        store.undo()
+        assert store.last_taught() == {cup.class_id: cup.taken_at, mug.class_id: mug.taken_at}
+
+
+def test_the_history_after_a_time_leaves_out_what_came_before(tmp_path):
+    times = iter(range(100))
+    with Store(tmp_path / "clocked", clock=lambda: float(next(times))) as store:
+        lessons = [teach(store, "cup", seed=seed) for seed in (1, 2, 3)]
+        told = store.history(after=lessons[0].taken_at)
+    assert [one.id for one in told] == [lessons[2].id, lessons[1].id]
+
+
 def test_an_undone_lesson_stays_in_the_history(tmp_path):
     with Store(tmp_path / "clocked", clock=lambda: 77.0) as store:
         teach(store, "cup")

@@ -17,6 +17,7 @@ import tiny
 import websockets
 from daemons import PATIENCE_S, Served, eventually, jpeg, served, thing, untaught
 
+from edgecl.daemon.daemon import Daemon
 from edgecl.files import sha256
 from edgecl.memory.store import Store
 from edgecl.releases.bundle import pack
@@ -70,6 +71,23 @@ def test_a_lost_camera_is_a_reason_not_to_be_ready_and_nothing_else_suffers(home
         assert there.teach("cup")["label"] == "cup"
         state = there.client.get("/api/v1/state").json()
         assert (state["cameras"][0]["phase"], state["classes"][0]["label"]) == ("lost", "cup")
+
+
+def test_who_shows_no_token_is_not_told_where_cameras_are(home):
+    with served(home, ["usb:77"], token=TOKEN) as there:
+        eventually(lambda: "usb:77" in there.client.get("/readyz").text)
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            bare = httpx.get(f"{there.address}/readyz", headers=headers)
+            assert (bare.status_code, bare.json()) == (503, {"ready": False, "reasons": ["camera1: no picture"]})
+
+
+def test_who_shows_no_token_is_told_what_else_is_wrong_in_few_words(home, monkeypatch):
+    with served(home, [], token=TOKEN) as there:
+        assert httpx.get(f"{there.address}/readyz").json()["reasons"] == ["no camera is set up"]
+        monkeypatch.setattr(Daemon, "trouble", f"the owner of the memory ended: no room in {home}")
+        reasons = ["commands are not answered", "no camera is set up"]
+        assert httpx.get(f"{there.address}/readyz").json()["reasons"] == reasons
+        assert str(home) in there.client.get("/readyz").json()["reasons"][0]
 
 
 def test_metrics_begin_with_our_name_and_count(there):
@@ -159,6 +177,14 @@ def test_some_text_is_no_label(there, label):
     assert there.client.get("/api/v1/classes").json() == []
 
 
+def test_undo_of_a_lesson_that_something_came_after_takes_nothing_back(there):
+    first, second = there.teach("cup")["lesson"], there.teach("fork")["lesson"]
+    refused = said(there.client.post("/api/v1/undo", params={"lesson": first}), 409)
+    assert f"found lesson {second} (teach, 'fork') as the newest" in refused
+    assert [one.name for one in there.daemon.state.classes] == ["cup", "fork"]
+    assert there.client.post("/api/v1/undo", params={"lesson": second}).json()["label"] == "fork"
+
+
 def test_undo_takes_back_the_newest(there):
     there.teach("cup")
     there.teach("fork")
@@ -213,6 +239,22 @@ def test_the_quality_of_the_memory_is_told(there):
 
 def test_the_quality_of_an_empty_memory_is_nothing(there):
     assert there.client.get("/api/v1/quality").json()["classes"] == []
+
+
+def test_a_picture_that_others_doubt_waits_for_review(there):
+    there.teach("cup")
+    asked = {"camera": "attic", "taken_at": 77.5}
+    kept = there.client.post("/api/v1/reviews", params=asked, content=jpeg(thing("cup", 50)))
+    assert kept.status_code == 201, kept.text
+    (waiting,) = there.client.get("/api/v1/reviews").json()
+    assert (waiting["review"], waiting["camera"], waiting["taken_at"]) == (kept.json()["review"], "attic", 77.5)
+    assert waiting["guess"] == "cup"
+    assert there.daemon.state.reviews == 1
+
+
+def test_what_is_no_picture_does_not_wait_for_review(there):
+    said(there.client.post("/api/v1/reviews", content=b"no picture"), 422)
+    assert there.client.get("/api/v1/reviews").json() == []
 
 
 def test_a_frame_that_waits_for_review_is_named_or_dropped(home):
@@ -467,8 +509,8 @@ def test_a_session_ends_and_cannot_be_made_longer():
     value = access.session(time.time() - 31 * 86_400)
     ends, _, seal = value.partition(".")
     for cookie in (value, f"{int(ends) + 10**6}.{seal}", f"{ends}.", ".", "x.y"):
-        assert not access._is_known(question(cookie=f"edgecl_session={cookie}"))
-    assert access._is_known(question(cookie=f"edgecl_session={access.session(time.time())}"))
+        assert not access.knows(question(cookie=f"edgecl_session={cookie}"))
+    assert access.knows(question(cookie=f"edgecl_session={access.session(time.time())}"))
 
 
 def question(**told):

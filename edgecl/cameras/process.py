@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from edgecl.cameras import is_there, redact
@@ -27,6 +27,7 @@ START_S = 3.0  # for a slow board to start Python, before the camera's own time-
 END_S = 2.0  # from asking a reader to end to killing it
 LOOK_EVERY_S = 2.0  # at a camera that is gone
 LOOK_LIMIT_S = 1.0
+AGAIN_S = 4.0  # between two attempts at a camera that is there, and gave pictures before
 FROZEN_S = 30.0  # the very same picture for so long: the driver may be to blame, so the camera is opened anew
 EVENT_BYTES_MAX = 65_536
 
@@ -42,6 +43,7 @@ class Condition:
         since: s, monotonic, of the phase.
         trouble: what is wrong, in words; None while all is well.
         frames: that were read so far.
+        dropped: of these, not taken: newer ones came.
         losses: how often it was lost.
         last_frame: s, monotonic, of the newest picture, None before the first.
     """
@@ -50,6 +52,7 @@ class Condition:
     since: float
     trouble: str | None = None
     frames: int = 0
+    dropped: int = 0
     losses: int = 0
     last_frame: float | None = None
 
@@ -77,6 +80,7 @@ class CameraProcess:
         self._condition = Condition("opening", time.monotonic())
         self._newest = 0  # number of the newest frame that nobody took yet, 0 if there is none
         self._base = 0  # frames of readers before this one
+        self._closed = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name=f"camera {name}", daemon=True)
@@ -90,20 +94,22 @@ class CameraProcess:
             return found
         silent_s = time.monotonic() - (found.last_frame or found.since)
         if silent_s > self._settings.read_timeout_s:
-            return Condition(**{**vars(found), "trouble": f"{self.shown} has given no picture for {silent_s:.0f} s"})
+            return replace(found, trouble=f"{self.shown} has given no picture for {silent_s:.0f} s")
         return found
 
     def take(self) -> Frame | None:
-        """The newest frame that was not taken yet, a copy; None if there is none."""
+        """The newest frame that was not taken yet, a copy; None if there is none, or it is closed."""
         with self._lock:
             number, self._newest = self._newest, 0
-        return self._places.take(number, self.name) if number else None
+            return self._places.take(number, self.name) if number and not self._closed else None
 
     def close(self) -> None:
         """End the reader and let go of the camera."""
         self._stop.set()
         self._thread.join(END_S + 1.0)
-        self._places.close()
+        with self._lock:  # whoever takes a frame at this moment has it first
+            self._closed = True
+            self._places.close()
 
     # The watching thread
 
@@ -111,8 +117,12 @@ class CameraProcess:
         waiting = waits(self._settings)
         while not self._stop.is_set():
             began = time.monotonic()
-            with self._reader() as reader:
-                trouble = self._follow(reader)
+            try:
+                with self._reader() as reader:
+                    trouble = self._follow(reader)
+            except Exception as error:  # the restart boundary of a camera: no process to be had, as a rule
+                log.exception("reading camera %s failed", self.name)
+                trouble = f"reading {self.shown} failed: {error}"
             if self._stop.is_set():
                 return
             if self._condition.last_frame is not None and self._condition.last_frame - began > STEADY_S:
@@ -178,11 +188,12 @@ class CameraProcess:
         if event["same_s"] > self._settings.read_timeout_s:
             trouble = f"{self.shown} has given the very same picture for {event['same_s']:.0f} s"
         since = before.since if before.phase == "open" else now
+        dropped = before.dropped + (self._newest != 0)
         if before.phase == "lost" or (before.losses and before.phase == "opening"):
             log.info("camera %s is back", self.name)
         with self._lock:
             self._newest = event["frame"]
-        self._condition = Condition("open", since, trouble, before.frames + 1, before.losses, now)
+        self._condition = Condition("open", since, trouble, before.frames + 1, dropped, before.losses, now)
         self._wake()
 
     def _lose(self, trouble: str) -> None:
@@ -193,7 +204,7 @@ class CameraProcess:
             self._newest = 0  # the places belong to the next reader now
         now = before.since if before.phase == "lost" else time.monotonic()
         losses = before.losses + (before.phase != "lost")
-        self._condition = Condition("lost", now, trouble, before.frames, losses, before.last_frame)
+        self._condition = replace(before, phase="lost", since=now, trouble=trouble, losses=losses)
         self._wake()
 
     def _is_there(self) -> bool | None:
@@ -203,13 +214,14 @@ class CameraProcess:
             return False
 
     def _pause(self, wait_s: float) -> None:
-        """Wait before the next attempt; not any longer where the camera was gone and is there again."""
-        end, gone = time.monotonic() + wait_s, False
-        while not self._stop.is_set() and (left_s := end - time.monotonic()) > 0:
+        """Wait before the next attempt: less where the camera comes back meanwhile, or never went away."""
+        began, gone = time.monotonic(), False
+        while not self._stop.is_set() and (left_s := began + wait_s - time.monotonic()) > 0:
             self._stop.wait(min(left_s, LOOK_EVERY_S))
             if left_s > LOOK_EVERY_S:
                 there = self._is_there()
-                if there and gone:
+                waited = self._condition.frames > 0 and time.monotonic() - began >= AGAIN_S
+                if there and (gone or waited):
                     return
                 gone = gone or there is False
 

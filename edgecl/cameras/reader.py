@@ -31,14 +31,16 @@ def main() -> None:
     asked: dict[str, Any] = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     places = SharedFrames(int(sys.argv[1]))
+    events = os.dup(sys.stdout.fileno())
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a driver prints is no event
     told = _Told()
     try:
         for number, frame in enumerate(live_frames(asked["url"], CameraSettings(**asked["settings"])), start=1):
             places.put(frame, number)
-            _say({"frame": number, "same_s": told.same_s(frame)})
-        _say({"error": "it ended"})
+            _say(events, {"frame": number, "same_s": told.same_s(frame)})
+        _say(events, {"error": "it ended"})
     except EdgeclError as error:
-        _say({"error": str(error)})
+        _say(events, {"error": str(error)})
 
 
 class _Told:
@@ -54,8 +56,8 @@ class _Told:
         return round(frame.monotonic - self._last.monotonic, 3)
 
 
-def _say(event: dict[str, Any]) -> None:
-    os.write(sys.stdout.fileno(), json.dumps(event).encode("utf-8") + b"\n")
+def _say(file: int, event: dict[str, Any]) -> None:
+    os.write(file, json.dumps(event).encode("utf-8") + b"\n")
 
 
 def _end_with_parent() -> None:

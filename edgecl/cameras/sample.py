@@ -21,10 +21,10 @@ from edgecl.errors import CameraUnavailable, ExtraMissing
 from edgecl.images import read_image
 from edgecl.types import Frame
 
-FORM = "sample:// or sample://cat?seed=0&fps=15&frames=0 (photographs seen through a simulated camera)"
+FORM = "sample:// or sample://cat,coffee?seed=0&fps=15&frames=0&each=4 (photographs, as a camera sees them)"
 
 WIDTH_PX, HEIGHT_PX = 640, 480
-SHOWN_S = 4.0  # each photograph, where a camera walks through all of them
+SHOWN_S = 4.0  # each photograph, where a camera walks through several and `each` does not say otherwise
 _FPS = 15.0  # of the simulated hand where the address gives none
 
 _FILES = {  # in the wheel of scikit-image, so nothing is downloaded; name here → name there
@@ -64,8 +64,8 @@ def is_live(url: str) -> bool:
 def frames(url: str, settings: CameraSettings) -> Generator[Frame, None, None]:
     """640 × 480 frames; the same address gives the same pictures, bit by bit, on the same machine.
 
-    Without a name all photographs are shown in turn. With `fps` frames come in real time, without it as fast as they
-    are asked for; with `frames` they end.
+    Several photographs, without a name all of them, are shown in turn, `each` for so many seconds. With `fps` frames
+    come in real time, without it as fast as they are asked for; with `frames` they end.
 
     Raises:
         CameraUnavailable: no such photograph, or a part of the address that is not understood.
@@ -237,10 +237,11 @@ def _noise_field() -> NDArray[np.int16]:
 class _Request:
     """What a `sample://` address asks for; 0 means none."""
 
-    name: str
+    names: tuple[str, ...]
     seed: int = 0
     fps: float = 0.0
     frames: int = 0
+    each_s: float = SHOWN_S
 
     @classmethod
     def parse(cls, url: str) -> _Request:
@@ -250,21 +251,26 @@ class _Request:
             CameraUnavailable: a part of it is not understood.
         """
         found = _ADDRESS.fullmatch(url)
-        name = found[1].strip("/") if found else url
-        if name and name not in PHOTOGRAPHS:
-            raise CameraUnavailable(f"found no photograph {name!r}, expected one of: {', '.join(PHOTOGRAPHS)}; or none")
+        named = found[1].strip("/") if found else url
+        names = tuple(named.split(",")) if named else PHOTOGRAPHS
+        for name in names:
+            if name not in PHOTOGRAPHS:
+                there = ", ".join(PHOTOGRAPHS)
+                raise CameraUnavailable(f"found no photograph {name!r}, expected one of: {there}; or none")
         try:
             values = dict(parse_qsl((found[2] if found else "") or "", keep_blank_values=True, strict_parsing=False))
             seed, fps, frames = (values.pop(key, "0") for key in ("seed", "fps", "frames"))
-            request = cls(name, int(seed), float(fps), int(frames))
-            if values or not (0 <= request.seed < 2**31 and 0 <= request.fps <= 240 and request.frames >= 0):
+            request = cls(names, int(seed), float(fps), int(frames), float(values.pop("each", SHOWN_S)))
+            sound = 0 <= request.seed < 2**31 and 0 <= request.fps <= 240 and request.frames >= 0
+            if values or not sound or not 0.1 <= request.each_s <= 3600:
                 raise ValueError
         except ValueError:
             raise CameraUnavailable(
-                f"found {url!r}, expected {FORM} with whole seed and frames ≥ 0 and fps from 0 to 240; mend the address"
+                f"found {url!r}, expected {FORM} with whole seed and frames ≥ 0, fps from 0 to 240, each from 0.1 to "
+                "3600; mend the address"
             ) from None
         return request
 
     def shown(self, at_s: float) -> str:
         """The photograph to show."""
-        return self.name or PHOTOGRAPHS[int(at_s // SHOWN_S) % len(PHOTOGRAPHS)]
+        return self.names[int(at_s // self.each_s) % len(self.names)]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from edgecl.demonstration import Demonstration
     from edgecl.home import Home
 
-SAMPLES = "sample://?fps=15"
+SAMPLES = "sample://cat,coffee,rocket?fps=15&each=8"  # each long enough to be taught, and soon back
 
 commands = typer.Typer()
 

@@ -30,19 +30,21 @@ def predict(
 ) -> None:
     """Say what is in pictures, videos or cameras.
 
-    A camera goes on until Ctrl-C. Without --review it also works beside a process that teaches.
+    A camera goes on until Ctrl-C. It also works beside a process that teaches; --review, beside the daemon alone.
     """
     from edgecl.cameras.footage import footage
     from edgecl.errors import CameraError, CameraStalled, InputRefused
+    from edgecl.hands import daemon_of
     from edgecl.home import Home
     from edgecl.records import of_prediction
-    from edgecl.review import note
+    from edgecl.review import note, uncertain
     from edgecl.types import Frame
 
     terminal = Terminal(as_json)
     place = Home.at(home)
     refused = False
-    with place.watched(writable=review, live=any(map(_goes_on, src))) as watch:
+    daemon = daemon_of(place) if review else None
+    with place.watched(writable=review and daemon is None, live=any(map(_goes_on, src))) as watch:
         learner = watch.learner
         for url in src:
             answers: Counter[str] = Counter()
@@ -62,7 +64,11 @@ def predict(
                     for text in watch.news():
                         terminal.note(f"edgecl: {text}")
                     prediction = learner.answer(found, sight, smooth)
-                    kept = {"review": note(learner, found, sight, prediction)} if review else {}
+                    kept = {}
+                    if daemon is not None:
+                        kept = {"review": daemon.keep_for_review(found) if uncertain(prediction) else None}
+                    elif review:
+                        kept = {"review": note(learner, found, sight, prediction)}
                     terminal.answer(of_prediction(found, prediction) | kept, _text(found, prediction))
                     answers[prediction.label or "unknown"] += 1
             except (CameraError, InputRefused) as error:  # the other sources may be sound

@@ -283,6 +283,7 @@ def trust(
 
 def _push_home(place: Any, other: Any, number: int) -> Switched:
     """Through the same door as a release from elsewhere: packed, then verified by the other home's own trust."""
+    from edgecl.hands import daemon_of
     from edgecl.releases.bundle import Bundle, Folder, packed
     from edgecl.releases.installing import install as bring_in
     from edgecl.releases.installing import receive
@@ -295,6 +296,9 @@ def _push_home(place: Any, other: Any, number: int) -> Switched:
 
         raise ReleaseError(f"found release {number} without a document, expected one made by a consolidation")
     data = packed(Folder(folder), document, other.settings.backbone.precision, whole=False)
+    daemon = daemon_of(other)
+    if daemon is not None:
+        return daemon.install(daemon.bring(data))
     with other.learner() as learner:
         found = receive(other.folder, Bundle(data, f"release {number} of {place.folder}"), other.settings)
         return bring_in(learner, number, found.files)

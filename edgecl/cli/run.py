@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from edgecl.daemon.service import Door
     from edgecl.home import Home
     from edgecl.web.access import Access
+
+WEB_S = 10.0  # the web server does something in between at least so often, unless it hangs
+MQTT_S = 120.0  # a name that cannot be resolved, or a broker that does not greet, is waited for
 
 commands = typer.Typer()
 
@@ -83,6 +87,7 @@ def serve(place: Home, cameras: Sequence[CameraEntry], server: ServerSettings, r
     from edgecl.logs import set_up
     from edgecl.web.access import Access
 
+    place = replace(place, settings=place.settings.model_copy(update={"server": server}))
     give_back()
     access = Access.of(server)
     set_up(server.log_format)
@@ -91,20 +96,24 @@ def serve(place: Home, cameras: Sequence[CameraEntry], server: ServerSettings, r
 
 def _doors(daemon: Daemon, access: Access, server: ServerSettings, place: Home) -> Door:
     """All by which others see the daemon."""
+    from edgecl.daemon.heartbeat import Heartbeat
     from edgecl.daemon.service import Door
     from edgecl.web.app import application
     from edgecl.web.server import Server
 
     app = application(daemon, access)
+    heartbeats = [Heartbeat("the web server", lambda: float(app.state.spread.heartbeat), WEB_S)]
     with contextlib.ExitStack() as opened:
         answering = Server(app, server.host, server.port)
         opened.callback(answering.close)
         if place.settings.mqtt.host is not None:
             from edgecl.mqtt.client import Mqtt
 
-            opened.callback(Mqtt(daemon, place.settings.mqtt).close)
+            mqtt = Mqtt(daemon, place.settings.mqtt)
+            opened.callback(mqtt.close)
+            heartbeats.append(Heartbeat("the line to the MQTT broker", lambda: mqtt.heartbeat, MQTT_S))
         close = opened.pop_all().close
-    return Door(answering.address, lambda: float(app.state.spread.heartbeat), close)
+    return Door(answering.address, heartbeats, close)
 
 
 def _settings(kind: Any, values: dict[str, Any]) -> Any:

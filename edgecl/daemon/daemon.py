@@ -3,41 +3,69 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from edgecl.cameras.process import CameraProcess, Condition
 from edgecl.config import CameraEntry, CameraSettings, Roi, Settings
 from edgecl.daemon.desk import Desk
+from edgecl.daemon.heartbeat import Heartbeat, silent
 from edgecl.daemon.owner import Eyes, Owner, Watched
 from edgecl.daemon.pushed import PushedCamera
+from edgecl.daemon.regions import Regions
 from edgecl.daemon.snapshots import Live, State
-from edgecl.errors import ConfigRefused
-from edgecl.files import write_durably
+from edgecl.errors import CameraUnavailable, ConfigRefused
 from edgecl.home import Home
 from edgecl.memory import backup
 from edgecl.region import Region
 
-log = logging.getLogger(__name__)
-
 BROWSER = "browser:"
-REGIONS = "regions.json"  # in the home: parts of cameras' pictures that were set while it ran
 STUCK_S = 10.0  # the owner does something in between at least so often, unless it hangs
+LEARNS_S = 1800.0  # the most classes on the slowest board
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A camera that is looked through.
+
+    Attributes:
+        entry: what the settings say of it.
+        eyes: give its frames.
+    """
+
+    entry: CameraEntry
+    eyes: Eyes
+
+    @property
+    def condition(self) -> Condition:
+        """How it is."""
+        return self.eyes.condition
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it gives no pictures now, None while it does."""
+        found = self.condition
+        return found.trouble or (None if found.phase == "open" else "it is being opened")
+
+    @property
+    def pushed(self) -> PushedCamera | None:
+        """Where to hand frames, if it is one whose frames others send."""
+        return self.eyes if isinstance(self.eyes, PushedCamera) else None
 
 
 class Daemon:
     """The running whole. Made by one thread; its methods may be called by any.
 
     Attributes:
-        home: which it holds.
+        home: which it holds, with the settings that are in force.
         began_at: s, UTC since the epoch.
+        cameras: by name, in their order; replaced whole.
     """
 
     def __init__(self, home: Home, cameras: Sequence[CameraEntry]) -> None:
@@ -45,35 +73,21 @@ class Daemon:
 
         Args:
             home: which is held for writing until `close`.
-            cameras: to look through.
+            cameras: to look through, in the place of those of its settings.
 
         Raises:
             EdgeclError: the home cannot be used, or two cameras have one name.
         """
+        named(cameras)
         self.home, self.began_at = home, time.time()
         self._listeners: set[Callable[[Live | None], None]] = set()
-        self._lock = threading.Lock()
-        self._entries = named(cameras)
-        self._cameras: dict[str, Eyes] = {}
-        self._regions = _regions(home.folder / REGIONS)
+        self._lock, self._arranging = threading.Lock(), threading.Lock()
+        self.cameras: Mapping[str, Camera] = {}
+        self._regions = Regions(home.folder)
         self.owner = Owner(home, lambda: self._tell(None), self._tell)
         self.use(cameras)
 
     # Cameras
-
-    @property
-    def cameras(self) -> Mapping[str, CameraEntry]:
-        """By name, in their order."""
-        return self._entries
-
-    def condition(self, camera: str) -> Condition:
-        """How a camera is."""
-        return self._cameras[camera].condition
-
-    def pushed(self, camera: str) -> PushedCamera | None:
-        """The camera, if it is one whose frames others send."""
-        found = self._cameras.get(camera)
-        return found if isinstance(found, PushedCamera) else None
 
     def use(self, cameras: Sequence[CameraEntry], settings: CameraSettings | None = None) -> None:
         """Look through these cameras from now on; those whose address stays go on undisturbed.
@@ -81,44 +95,51 @@ class Daemon:
         Raises:
             ConfigRefused: two have the same name.
         """
-        settings, before, wanted = settings or self.home.settings.camera, self._entries, named(cameras)
-        stay = {
-            name: eyes
-            for name, eyes in self._cameras.items()
-            if name in wanted and wanted[name].url == before[name].url
-        }
-        gone = [eyes for name, eyes in self._cameras.items() if name not in stay]
-        cameras_now = {name: stay.get(name) or self._open(name, wanted[name], settings) for name in wanted}
-        self._cameras = self._cameras | cameras_now  # whoever asks meanwhile finds every camera that is listed
-        self._entries = wanted
-        self._cameras = cameras_now
-        self._arrange()
-        for eyes in gone:
-            eyes.close()
+        wanted, settings = named(cameras), settings or self.home.settings.camera
+        with self._arranging:
+            before = self.cameras
+            self.cameras = {
+                name: Camera(entry, self._same(name, entry.url) or self._open(name, entry, settings))
+                for name, entry in wanted.items()
+            }
+            in_force = {"cameras": tuple(cameras), "camera": settings}
+            self.home = replace(self.home, settings=self.home.settings.model_copy(update=in_force))
+            self._arrange()
+        stay = [camera.eyes for camera in self.cameras.values()]
+        for camera in before.values():
+            if camera.eyes not in stay:
+                camera.eyes.close()
 
-    def set_region(self, camera: str, roi: Roi) -> None:
+    def set_region(self, name: str, roi: Roi) -> None:
         """Let this part of the camera's pictures count, also after the next start; None for what its settings say.
 
         Raises:
+            CameraUnavailable: there is no such camera.
             StoreUnwritable: the disk refuses; it is as it was.
         """
-        regions = {name: one for name, one in self._regions.items() if name != camera}
-        if roi is not None:
-            regions[camera] = roi
-        write_durably(self.home.folder / REGIONS, json.dumps(regions, indent=1).encode("utf-8"))
-        self._regions = regions
-        self._arrange()
+        with self._arranging:
+            self._regions.draw(name, self.camera(name).entry, roi)
+            self._arrange()
+
+    def camera(self, name: str) -> Camera:
+        """The camera of this name.
+
+        Raises:
+            CameraUnavailable: there is none.
+        """
+        cameras = self.cameras
+        if name not in cameras:
+            there = ", ".join(cameras) or "none"
+            raise CameraUnavailable(f"found no camera {name[:60]!r}, expected one of: {there}; name one of these")
+        return cameras[name]
 
     def _arrange(self) -> None:
         self.owner.set_cameras(
             {
-                name: Watched(self._cameras[name], self._region(name, entry), entry.rate_max_hz)
-                for name, entry in self._entries.items()
+                name: Watched(camera.eyes, Region(self._regions.of(name, camera.entry)), camera.entry.rate_max_hz)
+                for name, camera in self.cameras.items()
             }
         )
-
-    def _region(self, name: str, entry: CameraEntry) -> Region:
-        return Region(self._regions.get(name, entry.roi))
 
     # The memory
 
@@ -165,28 +186,37 @@ class Daemon:
         """Why it does not answer commands any more, or None."""
         if self.owner.failure is not None:
             return f"the owner of the memory ended: {self.owner.failure}"
-        silent_s = time.monotonic() - self.owner.heartbeat
-        return f"the owner of the memory has been silent for {silent_s:.0f} s" if silent_s > STUCK_S else None
+        return silent(
+            (
+                Heartbeat("the owner of the memory", lambda: self.owner.heartbeat, STUCK_S),
+                Heartbeat("learning", lambda: self.owner.learning_since or time.monotonic(), LEARNS_S),
+            )
+        )
 
     def not_ready(self) -> list[str]:
         """Why frames are not answered, a line each; empty while they are."""
         reasons = [] if self.trouble is None else [self.trouble]
-        if not self._cameras:
+        cameras = self.cameras
+        if not cameras:
             reasons.append("no camera is set up")
-        own = [name for name in self._cameras if self.pushed(name) is None]
-        for name in own or self._cameras:  # a browser may come and go, where there is another camera
-            found = self._cameras[name].condition
-            if found.trouble is not None or found.phase != "open":
-                reasons.append(f"{name}: {found.trouble or 'it is being opened'}")
+        own = {name: camera for name, camera in cameras.items() if camera.pushed is None}
+        for name, camera in (own or cameras).items():  # a browser may come and go, where there is another camera
+            if (trouble := camera.trouble) is not None:
+                reasons.append(f"{name}: {trouble}")
         return reasons
 
     def close(self) -> None:
         """End everything; lessons that are being given are committed first."""
         self.owner.close()
-        for eyes in self._cameras.values():
-            eyes.close()
+        for camera in self.cameras.values():
+            camera.eyes.close()
 
     # Inside
+
+    def _same(self, name: str, url: str) -> Eyes | None:
+        """The eyes that look there already."""
+        found = self.cameras.get(name)
+        return found.eyes if found is not None and found.entry.url == url else None
 
     def _open(self, name: str, entry: CameraEntry, settings: CameraSettings) -> Eyes:
         if entry.url == BROWSER:
@@ -196,18 +226,6 @@ class Daemon:
     def _tell(self, live: Live | None) -> None:
         for listener in self._listeners:
             listener(live)
-
-
-def _regions(path: Path) -> dict[str, Roi]:
-    """Those that were set while it ran; none where the file cannot be read."""
-    try:
-        entries = {name: CameraEntry(url="-", roi=roi) for name, roi in json.loads(path.read_bytes()).items()}
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, AttributeError) as error:
-        log.warning("%s cannot be used, and cameras are seen as edgecl.toml says: %s", path, error)
-        return {}
-    return {name: entry.roi for name, entry in entries.items()}
 
 
 def named(cameras: Sequence[CameraEntry]) -> dict[str, CameraEntry]:

@@ -193,6 +193,21 @@ class Desk:
         alone = (one for one in seen if recogniser.scores(one).prediction(names).label == answer)
         return reason(self.learner.view, recogniser, next(alone, seen[0]).vector)
 
+    def keep_for_review(self, frame: Frame) -> int:
+        """Let a frame that no camera of ours gave wait for a person; gives its number there.
+
+        Raises:
+            FrameUnusable: the network's numbers are not finite.
+            BackboneMismatch: see `Learner.mismatch`.
+            StoreUnwritable: the disk refuses.
+        """
+        sight = self._watch.see(frame.image)
+        prediction = self.learner.answer(frame, sight, smooth=False)
+        candidate = candidate_of(self.learner.backbone, self.learner.settings.memory, frame, sight)
+        number = review.keep(self.learner, candidate, prediction)
+        self._changed()
+        return number
+
     def name_newcomer(self, number: int, label: str) -> Future[LessonReport]:
         """Say what a new thing is: all that was seen of it is the lesson.
 

@@ -6,12 +6,14 @@ import contextlib
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgecl.memory.view import MemoryView
 from edgecl.recognition import Recogniser
 
+END_S = 5.0  # for the fit that it is at; the memory has all that a later one needs
 GIVES_WAY = 5  # steps of priority below the thread that answers frames
 
 
@@ -25,7 +27,11 @@ class Fit:
 
 
 class Fitting:
-    """The worker. One fit at a time; `take` what came of it before the next `begin`."""
+    """The worker. One fit at a time; `take` what came of it before the next `begin`.
+
+    Attributes:
+        since: s, monotonic, of the fit that it is at; None while there is none.
+    """
 
     def __init__(self, head: str, wake: Callable[[], None]) -> None:
         """Start it.
@@ -37,27 +43,27 @@ class Fitting:
         self._head, self._wake = head, wake
         self._asked: queue.SimpleQueue[MemoryView | None] = queue.SimpleQueue()
         self._made: queue.SimpleQueue[Fit] = queue.SimpleQueue()
-        self.busy = False
+        self.since: float | None = None
         self._thread = threading.Thread(target=self._work, name="edgecl-fit", daemon=True)
         self._thread.start()
 
     def begin(self, view: MemoryView) -> None:
         """Learn from `view`."""
-        self.busy = True
+        self.since = time.monotonic()
         self._asked.put(view)
 
     def take(self) -> Fit | None:
         """What the last fit gave, once; None while it goes on, or where none was asked for."""
         with contextlib.suppress(queue.Empty):
             made = self._made.get_nowait()
-            self.busy = False
+            self.since = None
             return made
         return None
 
     def close(self) -> None:
-        """End the thread, after the fit that it is at."""
+        """End the thread; a fit that takes longer comes to nothing."""
         self._asked.put(None)
-        self._thread.join()
+        self._thread.join(END_S)
 
     def _work(self) -> None:
         with contextlib.suppress(OSError, AttributeError):  # of this thread alone, where the system has such a thing

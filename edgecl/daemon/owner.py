@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 0.25  # between two looks at what is due, while nothing comes
 BUSY_S = 0.01  # likewise, while something goes on
+COMMAND_S = 50.0  # may be spent on one command: to forget is to write the memory anew, on an SD card
+INTERLUDE_S = 600.0  # or while someone else has the memory
 Result = TypeVar("Result")
 
 
@@ -68,7 +70,7 @@ class Owner:
     """The thread, from outside.
 
     Attributes:
-        heartbeat: s, monotonic, of its last round.
+        heartbeat: s, monotonic, of its last round; lies ahead while it is at something that may take longer.
         failure: what ended it, None while it runs or if it was asked to end.
     """
 
@@ -108,6 +110,11 @@ class Owner:
     def live(self) -> Mapping[str, Live]:
         """By camera, what was made of its newest frame."""
         return self._desk.live if self._desk is not None else {}
+
+    @property
+    def learning_since(self) -> float | None:
+        """When the fit that goes on began, s, monotonic; None while there is none."""
+        return self._desk.teaching.learning_since if self._desk is not None else None
 
     def wake(self) -> None:
         """There is something to do; may be called from any thread."""
@@ -157,20 +164,24 @@ class Owner:
     # The thread
 
     def _run(self, ready: Future[None]) -> None:
+        waiting: Future[Any] = ready  # whoever waits for the memory to be taken up
         begun: Callable[[], None] = functools.partial(ready.set_result, None)
         try:
             while not self._stop.is_set():
-                self._work(begun, first=not ready.done())
+                self._work(begun, first=waiting is ready)
                 if self._interlude is not None:
-                    (act, done), self._interlude = self._interlude, None
-                    begun = _outcome(done, act)
+                    (act, waiting), self._interlude = self._interlude, None
+                    self.heartbeat = time.monotonic() + INTERLUDE_S
+                    begun = _outcome(waiting, act)
         except Exception as error:  # the restart boundary: whoever supervises us sees it, and starts anew
-            if not ready.done():
-                ready.set_exception(error)
-                return
-            log.exception("the owner of the memory ended")
-            self.failure = error
+            if ready.done():
+                log.exception("the owner of the memory ended")
+                self.failure = error
+            if not waiting.done():
+                waiting.set_exception(error)
         finally:
+            if not waiting.done():  # ended in between: what was asked is done
+                begun()
             self._refuse_the_rest()
 
     def _work(self, begun: Callable[[], None], first: bool) -> None:
@@ -208,9 +219,11 @@ class Owner:
         with contextlib.suppress(queue.Empty):
             while True:
                 command, done = self._commands.get_nowait()
+                self.heartbeat = time.monotonic() + COMMAND_S
                 hand_over = _outcome(done, functools.partial(command, desk))
                 self._tell(desk)
                 hand_over()
+                self.heartbeat = time.monotonic()
 
     def _tell(self, desk: Desk) -> None:
         if desk.state is not self._told:
@@ -218,6 +231,8 @@ class Owner:
             self._on_change()
 
     def _refuse_the_rest(self) -> None:
+        if self._interlude is not None and not self._interlude[1].done():
+            self._interlude[1].set_exception(_ended())
         with contextlib.suppress(queue.Empty):
             while True:
                 self._commands.get_nowait()[1].set_exception(_ended())

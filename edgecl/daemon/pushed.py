@@ -35,7 +35,7 @@ class PushedCamera:
         self._limit_s, self._wake = settings.read_timeout_s, wake
         self._lock = threading.Lock()
         self._slot: Frame | None = None
-        self._since, self._frames = time.monotonic(), 0
+        self._since, self._frames, self._dropped = time.monotonic(), 0, 0
         self._last: float | None = None
 
     def push(self, image: NDArray[np.uint8]) -> None:
@@ -44,6 +44,7 @@ class PushedCamera:
         with self._lock:
             if self._last is None or now - self._last > self._limit_s:
                 self._since = now
+            self._dropped += self._slot is not None
             self._slot = Frame(image, time.time(), now, self.name, self._frames)
             self._frames, self._last = self._frames + 1, now
         self._wake()
@@ -54,8 +55,8 @@ class PushedCamera:
         now = time.monotonic()
         if self._last is None or now - self._last > self._limit_s:
             since = self._since if self._last is None else self._last
-            return Condition("lost", since, WAITING, self._frames, 0, self._last)
-        return Condition("open", self._since, None, self._frames, 0, self._last)
+            return Condition("lost", since, WAITING, self._frames, self._dropped, 0, self._last)
+        return Condition("open", self._since, None, self._frames, self._dropped, 0, self._last)
 
     def take(self) -> Frame | None:
         """The newest frame that was not taken yet."""

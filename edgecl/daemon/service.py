@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
@@ -13,13 +12,13 @@ from types import FrameType
 from edgecl.config import CameraEntry, load_settings
 from edgecl.daemon import note, notify
 from edgecl.daemon.daemon import Daemon, settings_changed
+from edgecl.daemon.heartbeat import Heartbeat, silent
 from edgecl.errors import DaemonEnded, EdgeclError
 from edgecl.home import Home
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
-STUCK_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,12 +27,12 @@ class Door:
 
     Attributes:
         address: where.
-        heartbeat: s, monotonic, of its last sign of life.
+        heartbeats: of what it consists of.
         close: ends it.
     """
 
     address: str
-    heartbeat: Callable[[], float]
+    heartbeats: Sequence[Heartbeat]
     close: Callable[[], None]
 
 
@@ -78,6 +77,7 @@ class Service:
                 signal.signal(number, handler)
 
     def _run(self) -> None:
+        self._began_with = load_settings(self._home.folder)
         daemon = Daemon(self._home, self._cameras or self._home.settings.cameras)
         try:
             door = self._open_door(daemon)
@@ -94,25 +94,25 @@ class Service:
 
     def _watch(self, daemon: Daemon, door: Door) -> None:
         """Look after all that runs; who feeds the watchdog answers frames and requests, and not only the clock."""
+        told = False
         while not self._ended.wait(LOOK_S):
             if self._reload.is_set():
                 self._reload.clear()
                 self._read_anew(daemon)
-            trouble = daemon.trouble
-            if trouble is None and time.monotonic() - door.heartbeat() > STUCK_S:
-                trouble = "the web server has been silent for too long"
+            trouble = daemon.trouble or silent(door.heartbeats)
+            if daemon.owner.failure is not None:
+                raise DaemonEnded(f"{trouble}; what was taught is kept; start it again") from daemon.owner.failure
             if trouble is None:
                 notify.notify("WATCHDOG=1")
-            elif daemon.owner.failure is not None:
-                raise DaemonEnded(f"{trouble}; what was taught is kept; start it again") from daemon.owner.failure
-            else:
-                log.error("%s", trouble)
+            if told != (trouble is not None):
+                told = not told
+                log.log(logging.ERROR if told else logging.INFO, "%s", trouble or "all goes on again")
 
     def _read_anew(self, daemon: Daemon) -> None:
         notify.reloading()
         try:
             settings = load_settings(self._home.folder)
-            waiting = settings_changed(self._home.settings, settings)
+            waiting = settings_changed(self._began_with, settings)
             daemon.use(self._cameras or settings.cameras, settings.camera)
             log.info("read the settings anew")
             if waiting:

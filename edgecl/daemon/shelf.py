@@ -23,9 +23,9 @@ class Shelf:
 
     # To look at
 
-    def lessons(self, limit: int | None = None) -> tuple[Lesson, ...]:
-        """The newest lessons, newest first."""
-        return self._learner.store.history(limit)
+    def lessons(self, limit: int | None = None, after: float = 0.0) -> tuple[Lesson, ...]:
+        """The newest lessons given after `after`, s UTC since the epoch, newest first."""
+        return self._learner.store.history(limit, after)
 
     def examples(self, label: str) -> list[Example]:
         """What is kept of a class.
@@ -72,13 +72,13 @@ class Shelf:
 
     # To change
 
-    def undo(self) -> Lesson:
+    def undo(self, lesson: int | None = None) -> Lesson:
         """Take back the newest lesson, whatever it was about.
 
         Raises:
-            NothingToUndo: no lesson is left.
+            NothingToUndo: no lesson is left, or the newest is not the `lesson` that was meant.
         """
-        return self._noted(self._learner.undo())
+        return self._noted(self._learner.undo(lesson))
 
     def rename(self, label: str, new: str) -> Lesson:
         """Give a class another name.

@@ -207,6 +207,11 @@ class Teaching:
         now = self._clock()
         return {hold.camera: hold.count(now) for hold in self._holds.values()}
 
+    @property
+    def learning_since(self) -> float | None:
+        """When the fit that goes on began, s, monotonic; None while there is none."""
+        return self._fitting.since
+
     def tick(self) -> None:
         """End lessons whose time is over, and learn what is due."""
         now = self._clock()
@@ -220,7 +225,7 @@ class Teaching:
                 self._report()
         if self._taught and not self._learner.due:  # with another release came another head, which knows them already
             self._report()
-        if self._learner.due and not self._fitting.busy and self._learner.mismatch is None:
+        if self._learner.due and self._fitting.since is None and self._learner.mismatch is None:
             self._fitting.begin(self._learner.view)
 
     def close(self) -> None:

@@ -80,10 +80,17 @@ def lesson_of(row: Mapping[str, Any]) -> Lesson:
     )
 
 
-def history(database: sqlite3.Connection, limit: int | None = None) -> tuple[Lesson, ...]:
+def history(database: sqlite3.Connection, limit: int | None = None, after: float = 0.0) -> tuple[Lesson, ...]:
     """Lessons, newest first."""
-    rows = LESSONS.read(database, "ORDER BY id DESC LIMIT ?", (-1 if limit is None else limit,))
+    asked = after, -1 if limit is None else limit
+    rows = LESSONS.read(database, "WHERE taken_at > ? ORDER BY id DESC LIMIT ?", asked)
     return tuple(lesson_of(row) for row in rows)
+
+
+def last_taught(database: sqlite3.Connection) -> dict[int, float]:
+    """Class id → when the newest lesson about it was given, s, UTC since the epoch; without reading all others."""
+    newest = "SELECT max(id) FROM lessons WHERE undone_at IS NULL AND kind IN ('teach', 'correct') GROUP BY class_id"
+    return {row["class_id"]: row["taken_at"] for row in LESSONS.read(database, f"WHERE id IN ({newest})")}
 
 
 def lesson(database: sqlite3.Connection, lesson_id: int) -> Lesson:
@@ -284,11 +291,11 @@ def merge(database: sqlite3.Connection, source: str, target: str, at: float) -> 
     return record(database, "merge", target_id, target, at, other_id=source_id, other_label=source)
 
 
-def undo(database: sqlite3.Connection, at: float) -> int:
+def undo(database: sqlite3.Connection, at: float, lesson: int | None = None) -> int:
     """Take back the newest lesson that can be; returns its number.
 
     Raises:
-        NothingToUndo: there is none.
+        NothingToUndo: there is none, or it is not the `lesson` that was meant.
     """
     newest = list(LESSONS.read(database, "WHERE undone_at IS NULL AND final = 0 ORDER BY id DESC LIMIT 1"))
     if not newest:
@@ -298,6 +305,11 @@ def undo(database: sqlite3.Connection, at: float) -> int:
         )
     row = newest[0]
     lesson_id: int = row["id"]
+    if lesson not in (None, lesson_id):
+        raise NothingToUndo(
+            f"found lesson {lesson_id} ({row['kind']}, {row['label']!r}) as the newest that can be undone, expected "
+            f"lesson {lesson}; undo the newer ones first"
+        )
     _REVERSE[row["kind"]](database, row)
     LESSONS.change(database, {"undone_at": number(at, "undone_at")}, "WHERE id = ?", (lesson_id,))
     return lesson_id

@@ -118,10 +118,18 @@ class Store:
         with self._database.reading() as database:
             return MappingProxyType(stored.counts(database))
 
-    def history(self, limit: int | None = None) -> tuple[Lesson, ...]:
-        """Lessons, newest first, undone ones too. A forgotten class leaves an empty label."""
+    def history(self, limit: int | None = None, after: float = 0.0) -> tuple[Lesson, ...]:
+        """The newest lessons given after `after`, s UTC since the epoch: newest first, undone ones too.
+
+        A forgotten class leaves an empty label.
+        """
         with self._database.reading() as database:
-            return lessons.history(database, limit)
+            return lessons.history(database, limit, after)
+
+    def last_taught(self) -> Mapping[int, float]:
+        """Class id → when the newest lesson about it that counts was given, s, UTC since the epoch."""
+        with self._database.reading() as database:
+            return MappingProxyType(lessons.last_taught(database))
 
     def examples(self, class_id: int | None = None, ids: Sequence[int] | None = None) -> Iterator[Example]:
         """Live examples by rising id, of one class or with these ids; merged classes count as their target.
@@ -204,16 +212,16 @@ class Store:
         with self._changing() as database:
             return lessons.lesson(database, lessons.drop(database, int(example_id), self._clock()))
 
-    def undo(self) -> Lesson:
+    def undo(self, lesson: int | None = None) -> Lesson:
         """Take back the newest lesson that is not undone yet, of whatever kind. Can be repeated.
 
         Forgetting is final and is skipped, as are lessons about a forgotten class.
 
         Raises:
-            NothingToUndo: no lesson is left.
+            NothingToUndo: no lesson is left, or the newest is not the `lesson` that was meant.
         """
         with self._changing() as database:
-            return lessons.lesson(database, lessons.undo(database, self._clock()))
+            return lessons.lesson(database, lessons.undo(database, self._clock(), lesson))
 
     def correct(self, example_id: int, label: str) -> Lesson:
         """Count one example as `label` from now on; a new label makes a new class.

@@ -16,7 +16,6 @@ from edgecl.daemon.snapshots import Live, State
 from edgecl.errors import ConfigRefused, EdgeclError, ExtraMissing
 from edgecl.mqtt import discovery
 from edgecl.mqtt.account import Account, Hearing, Message, read_password
-from edgecl.mqtt.commands import trouble_of
 from edgecl.mqtt.events import LOOK_BACK, Events
 from edgecl.mqtt.messages import Wanted, messages, said
 from edgecl.mqtt.requests import Asked, Requests
@@ -37,7 +36,11 @@ AGAIN_S = 10.0  # after an error that nobody expected
 
 
 class Mqtt:
-    """One daemon and one broker. The daemon does as well without it."""
+    """One daemon and one broker. The daemon does as well without it.
+
+    Attributes:
+        heartbeat: s, monotonic, of its last round.
+    """
 
     def __init__(self, daemon: Daemon, settings: MqttSettings) -> None:
         """Begin; returns at once, whether or not the broker is there.
@@ -67,6 +70,7 @@ class Mqtt:
         self._asking: Future[tuple[Lesson, ...]] | None = None
         self._revision: int | None = None
         self._requests = Requests(daemon, self._answer)
+        self.heartbeat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="edgecl-mqtt", daemon=True)
         self._thread.start()
 
@@ -124,6 +128,7 @@ class Mqtt:
     def _run(self) -> None:
         with self._daemon.listening(self._looked):
             while not self._stop.is_set():
+                self.heartbeat = time.monotonic()
                 try:
                     self._connection.tend(time.monotonic())
                     self._look()
@@ -150,11 +155,11 @@ class Mqtt:
 
     def _see(self, state: State) -> None:
         now, every_s = time.monotonic(), self._settings.image_every_s if self._settings.image else None
-        names = tuple(self._daemon.cameras)
-        if names != tuple(self._sightings):  # replaced whole: the owner's thread reads it
-            self._sightings = {name: self._sightings.get(name) or Sighting(every_s) for name in names}
-        for name, sighting in self._sightings.items():
-            sighting.step(now, trouble_of(self._daemon, name) is None, state)
+        cameras = self._daemon.cameras
+        if tuple(cameras) != tuple(self._sightings):  # replaced whole: the owner's thread reads it
+            self._sightings = {name: self._sightings.get(name) or Sighting(every_s) for name in cameras}
+        for name, camera in cameras.items():
+            self._sightings[name].step(now, camera.trouble is None, state)
 
     def _tell(self, state: State) -> None:
         wanted = self._wanted()

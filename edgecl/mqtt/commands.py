@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as OutOfTime
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S
-from edgecl.errors import CameraStalled, CameraUnavailable, DaemonEnded, FrameUnusable, ImageRefused, InputRefused
+from edgecl.errors import CameraStalled, DaemonEnded, FrameUnusable, ImageRefused, InputRefused
 from edgecl.images import decode_image
 from edgecl.learner import LessonReport
 from edgecl.records import of_lesson, of_prediction, of_proof, of_report
@@ -24,7 +24,7 @@ from edgecl.types import Frame
 
 PATIENCE_S = 60.0
 
-Record = dict[str, Any]
+Record = Mapping[str, Any]
 Result = TypeVar("Result")
 Text = Annotated[str, Field(max_length=1000)]
 
@@ -89,11 +89,13 @@ class Teach(Request):
 
 
 class Undo(Request):
-    """Take back the newest lesson."""
+    """Take back the newest lesson; only if it is this one, where one is named."""
+
+    lesson: int | None = None
 
     def do(self, daemon: Daemon) -> Record:
         """Gives the lesson."""
-        return of_lesson(asked(daemon, lambda desk: desk.shelf.undo()))
+        return of_lesson(asked(daemon, lambda desk: desk.shelf.undo(self.lesson)))
 
 
 class Forget(Request):
@@ -140,10 +142,7 @@ class Classify(Request):
         return self._seen(daemon, self.camera) if self.camera is not None else self._sent(daemon, self.image or "")
 
     def _seen(self, daemon: Daemon, camera: str) -> Record:
-        if camera not in daemon.cameras:
-            there = ", ".join(daemon.cameras) or "none"
-            raise CameraUnavailable(f"found no camera {camera[:60]!r}, expected one of: {there}; name one of these")
-        trouble, live = trouble_of(daemon, camera), daemon.live.get(camera)
+        trouble, live = daemon.camera(camera).trouble, daemon.live.get(camera)
         if trouble is not None or live is None:
             raise CameraStalled(f"found no picture of {camera}, expected one: {trouble or 'none came yet'}")
         if live.prediction is None:
@@ -167,17 +166,6 @@ REQUESTS: dict[str, type[Request]] = {
     "rollback": Rollback,
     "rename": Rename,
 }
-
-
-def trouble_of(daemon: Daemon, camera: str) -> str | None:
-    """Why the camera gives no pictures now, or None while it does."""
-    try:
-        condition = daemon.condition(camera)
-    except KeyError:  # it was taken away, or is just being set up
-        return "it is being opened"
-    if condition.trouble is not None or condition.phase != "open":
-        return condition.trouble or "it is being opened"
-    return None
 
 
 def asked(daemon: Daemon, command: Callable[[Desk], Result]) -> Result:

@@ -18,6 +18,8 @@ from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from starlette.types import Scope
+
 from edgecl.config import ServerSettings
 from edgecl.errors import ConfigRefused
 
@@ -62,6 +64,21 @@ class Question:
     authorization: str
     cookie: str
     client: str
+
+    @classmethod
+    def of(cls, scope: Scope) -> Question:
+        """What the request of this ASGI scope says."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+
+        def header(name: bytes) -> str:
+            return headers.get(name, b"").decode("latin-1")
+
+        method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
+        origin = header(b"origin") if b"origin" in headers else None
+        client = scope.get("client") or ("", 0)
+        return cls(
+            method, scope["path"], header(b"host"), origin, header(b"authorization"), header(b"cookie"), client[0]
+        )
 
     @property
     def changes(self) -> bool:
@@ -112,9 +129,13 @@ class Access:
         rates = self.logins if question.path == "/login" and question.changes else self.requests
         if not rates.take(question.client):
             return Refusal(429, "found too many requests at once, expected fewer; wait a little")
-        if self.token and question.path not in OPEN_PATHS and not self._is_known(question):
+        if question.path not in OPEN_PATHS and not self.knows(question):
             return Refusal(401, "found no valid token, expected it in the header Authorization: Bearer …, or a login")
         return None
+
+    def knows(self, question: Question) -> bool:
+        """Whether whoever asks showed the token, or logged in with it; everybody where there is none."""
+        return not self.token or self._is_known(question)
 
     def is_token(self, text: str) -> bool:
         """Whether `text` is the token; takes as long whichever character is wrong."""

@@ -16,8 +16,11 @@ from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.desk import Desk
 from edgecl.errors import DaemonEnded
 from edgecl.images import decode_image
+from edgecl.learner import LessonReport
+from edgecl.records import ReportRecord, of_report
 
 PATIENCE_S = 60.0
+LONG_S = 600.0  # a lesson among a thousand classes, a release, a backup put back: on a slow board
 Result = TypeVar("Result")
 
 
@@ -37,6 +40,15 @@ async def ask(daemon: Daemon, command: Callable[[Desk], Result]) -> Result:
         EdgeclError: what the command raises.
     """
     return await answered(daemon.ask(command))
+
+
+async def learned(daemon: Daemon, teach: Callable[[Desk], Future[LessonReport]]) -> ReportRecord:
+    """The report of a lesson, once it is learned.
+
+    Raises:
+        EdgeclError: what the command raises, or learning does.
+    """
+    return of_report(await answered(await ask(daemon, teach), LONG_S))
 
 
 async def answered(future: Future[Result], patience_s: float = PATIENCE_S) -> Result:

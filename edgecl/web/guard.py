@@ -6,21 +6,20 @@ import asyncio
 import re
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edgecl.errors import BodyTooLarge
-from edgecl.images import IMAGE_BYTES_MAX
+from edgecl.web import bodies
 from edgecl.web.access import Access, Question, Refusal
-from edgecl.web.refusals import answer
+from edgecl.web.refusals import answer, broken_off
 
-SMALL = 65_536  # bytes of JSON
 SLOW_S = 30.0  # between two pieces of a body
-# What may be larger. A lesson is many pictures, a memory is bounded by what its disk holds.
 LARGE = (
-    (re.compile(r"/api/v1/lessons"), 4 * IMAGE_BYTES_MAX),
-    (re.compile(r"/api/v1/(predict|cameras/[^/]+/frame)"), IMAGE_BYTES_MAX),
-    (re.compile(r"/api/v1/releases"), 64 * 2**20),
-    (re.compile(r"/api/v1/memory/restore"), 4 * 2**30),
+    (re.compile(r"/api/v1/lessons"), bodies.LESSON_MAX),
+    (re.compile(r"/api/v1/(predict|reviews|cameras/[^/]+/frame)"), bodies.PICTURE_MAX),
+    (re.compile(r"/api/v1/releases"), bodies.RELEASE_MAX),
+    (re.compile(r"/api/v1/memory/restore"), bodies.MEMORY_MAX),
 )
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -46,7 +45,7 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
-        question = _question(scope)
+        question = Question.of(scope)
         refusal = self._access.refusal(question)
         if scope["type"] == "websocket":
             if refusal is not None:
@@ -63,10 +62,13 @@ class Guard:
             if _declared(scope) > limit:
                 raise _too_large(limit)
             limited = _limited(receive, limit)
-            if limit == SMALL:  # read first: who parses it would take its end for a malformed one
+            if limit == bodies.JSON_MAX:  # read first: who parses it would take its end for a malformed one
                 limited = await _read(limited)
         except BodyTooLarge as error:
             await answer(413, type(error).__name__, str(error))(scope, receive, _secured(send))
+            return
+        except ClientDisconnect:
+            await broken_off()(scope, receive, _secured(send))
             return
         await self._app(scope, limited, _secured(send))
 
@@ -84,22 +86,8 @@ class Guard:
         await response(scope, receive, send)
 
 
-def _question(scope: Scope) -> Question:
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-
-    def header(name: bytes) -> str:
-        return headers.get(name, b"").decode("latin-1")
-
-    method = "WEBSOCKET" if scope["type"] == "websocket" else scope["method"]
-    origin = header(b"origin") if b"origin" in headers else None
-    client = scope.get("client") or ("", 0)
-    return Question(
-        method, scope["path"], header(b"host"), origin, header(b"authorization"), header(b"cookie"), client[0]
-    )
-
-
 def _limit(path: str) -> int:
-    return next((limit for pattern, limit in LARGE if pattern.fullmatch(path)), SMALL)
+    return next((limit for pattern, limit in LARGE if pattern.fullmatch(path)), bodies.JSON_MAX)
 
 
 def _declared(scope: Scope) -> int:
@@ -130,10 +118,16 @@ def _limited(receive: Receive, limit: int) -> Receive:
 
 
 async def _read(receive: Receive) -> Receive:
-    """The same messages, of which those with a body have come already."""
+    """The same messages, of which those with a body have come already.
+
+    Raises:
+        ClientDisconnect: they broke off.
+    """
     came: list[Message] = []
     while not came or came[-1].get("more_body", False):
         came.append(await receive())
+    if came[-1]["type"] == "http.disconnect":
+        raise ClientDisconnect
     waiting = iter(came)
 
     async def again() -> Message:

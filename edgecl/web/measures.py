@@ -78,11 +78,11 @@ class Measures:
         losses = CounterMetricFamily("edgecl_camera_losses", "How often a camera was lost.", labels=["camera"])
         up = GaugeMetricFamily("edgecl_camera_up", "Whether it gives pictures.", labels=["camera"])
         silent = GaugeMetricFamily("edgecl_camera_silent_seconds", "Since its last picture.", labels=["camera"])
-        now, lives = time.monotonic(), self._daemon.live
-        for name in self._daemon.cameras:
-            found, live = self._daemon.condition(name), lives.get(name)
+        now = time.monotonic()
+        for name, camera in self._daemon.cameras.items():
+            found = camera.condition
             read.add_metric([name], found.frames)
-            dropped.add_metric([name], max(found.frames - (live.number if live is not None else 0), 0))
+            dropped.add_metric([name], found.dropped)
             losses.add_metric([name], found.losses)
             up.add_metric([name], float(found.phase == "open" and found.trouble is None))
             silent.add_metric([name], now - (found.last_frame or found.since))

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from edgecl import errors
 from edgecl.errors import EdgeclError
@@ -50,12 +51,21 @@ def answer(status: int, kind: str, message: str) -> JSONResponse:
     return JSONResponse({"error": kind, "message": message}, status)
 
 
+def broken_off() -> JSONResponse:
+    """The refusal of a body that came to a halt; who is gone does not hear it."""
+    return answer(408, "BodyBroken", "found a body that came to a halt, expected all of it; send it again")
+
+
 def install(app: FastAPI) -> None:
     """Let `app` answer with our words, also where the framework refuses."""
 
     @app.exception_handler(EdgeclError)
     async def refused(request: Request, error: EdgeclError) -> JSONResponse:
         return answer(status_of(error), type(error).__name__, str(error))
+
+    @app.exception_handler(ClientDisconnect)
+    async def left(request: Request, error: ClientDisconnect) -> JSONResponse:
+        return broken_off()
 
     @app.exception_handler(RequestValidationError)
     async def malformed(request: Request, error: RequestValidationError) -> JSONResponse:

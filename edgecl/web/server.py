@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from edgecl.errors import ConfigRefused
+from edgecl.web.connections import WAIT_S, Connection
 
 log = logging.getLogger(__name__)
 
@@ -39,10 +40,10 @@ class Server:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=30,
+            http=Connection,
+            timeout_keep_alive=WAIT_S,
             timeout_graceful_shutdown=3,
             ws_max_size=65_536,
-            limit_concurrency=200,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="edgecl-web", daemon=True)

@@ -4,17 +4,97 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
+from typing_extensions import TypedDict
+
+from edgecl.cameras.process import Phase
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.hold import Count
 from edgecl.daemon.snapshots import Live, State
-from edgecl.records import of_class, of_prediction
-
-Record = dict[str, Any]
+from edgecl.records import ClassRecord, PredictionRecord, of_class, of_prediction
 
 
-def of_live(live: Live) -> Record:
+class CountRecord(TypedDict):
+    """How far a lesson is; `left_s` until it ends by itself, null where it ends when they let go."""
+
+    hold: int
+    label: str
+    seen: int
+    kept: int
+    redundant: int
+    rejected: int
+    reasons: dict[str, int]
+    last: str | None
+    left_s: float | None
+
+
+class LiveRecord(TypedDict):
+    """What was made of a camera's newest frame."""
+
+    camera: str
+    number: int
+    prediction: PredictionRecord | None
+    refused: str | None
+    trouble: str | None
+    fps: float
+    age: float
+    hold: CountRecord | None
+
+
+class CoveredClassRecord(ClassRecord):
+    """A class, and the example whose picture stands for it."""
+
+    cover: int | None
+
+
+class SwapRecord(TypedDict):
+    """How far a release is that is being installed, in examples embedded."""
+
+    number: int
+    stage: str
+    done: int
+    total: int
+
+
+class NewsRecord(TypedDict):
+    """Something that happened."""
+
+    at: float
+    text: str
+
+
+class StateRecord(TypedDict):
+    """What is known, and what is going on; `holds` by camera."""
+
+    number: int
+    revision: int
+    classes: list[CoveredClassRecord]
+    learning: bool
+    holds: dict[str, CountRecord]
+    reviews: int
+    newcomers: int
+    release: int | None
+    precision: str
+    swap: SwapRecord | None
+    mismatch: str | None
+    news: list[NewsRecord]
+
+
+class CameraRecord(TypedDict):
+    """A camera, and how it is; `region` are the corners of the part that counts, none where the whole picture does."""
+
+    name: str
+    pushed: bool
+    phase: Phase
+    since_s: float
+    trouble: str | None
+    frames: int
+    losses: int
+    region: list[list[float]]
+    rate_max_hz: float
+
+
+def of_live(live: Live) -> LiveRecord:
     """What was made of a camera's newest frame."""
     prediction = live.prediction
     return {
@@ -29,7 +109,7 @@ def of_live(live: Live) -> Record:
     }
 
 
-def of_count(count: Count) -> Record:
+def of_count(count: Count) -> CountRecord:
     """How far a lesson is."""
     return {
         "hold": count.hold,
@@ -44,7 +124,7 @@ def of_count(count: Count) -> Record:
     }
 
 
-def of_state(state: State, lives: Mapping[str, Live]) -> Record:
+def of_state(state: State, lives: Mapping[str, Live]) -> StateRecord:
     """What is known, and what is going on."""
     newest = {name: live.hold for name, live in lives.items() if live.hold is not None}
     holds = {name: newest.get(name, count) for name, count in state.holds.items()}
@@ -58,36 +138,47 @@ def of_state(state: State, lives: Mapping[str, Live]) -> Record:
         "newcomers": state.newcomers,
         "release": state.release,
         "precision": state.precision,
-        "swap": None
-        if state.swap is None
-        else dict(zip(("number", "stage", "done", "total"), state.swap, strict=True)),
+        "swap": None if state.swap is None else _of_swap(*state.swap),
         "mismatch": None if state.answerer.mismatch is None else str(state.answerer.mismatch),
         "news": [{"at": at, "text": text} for at, text in state.news],
     }
 
 
-def of_classes(state: State) -> list[Record]:
+def of_classes(state: State) -> list[CoveredClassRecord]:
     """Every class, and the example whose picture stands for it."""
-    return [of_class(one) | {"cover": state.covers.get(one.id)} for one in state.classes]
+    return [{**of_class(one), "cover": state.covers.get(one.id)} for one in state.classes]
 
 
-def of_cameras(daemon: Daemon) -> list[Record]:
+def of_cameras(daemon: Daemon) -> list[CameraRecord]:
     """Every camera, and how it is."""
     now, regions = time.monotonic(), daemon.state.regions
-    found = []
-    for name, entry in daemon.cameras.items():
-        condition = daemon.condition(name)
+    found: list[CameraRecord] = []
+    for name, camera in daemon.cameras.items():
+        condition = camera.condition
         found.append(
             {
                 "name": name,
-                "pushed": daemon.pushed(name) is not None,
+                "pushed": camera.pushed is not None,
                 "phase": condition.phase,
                 "since_s": round(now - condition.since, 1),
                 "trouble": condition.trouble,
                 "frames": condition.frames,
                 "losses": condition.losses,
                 "region": [list(corner) for corner in regions.get(name, ())],
-                "rate_max_hz": entry.rate_max_hz,
+                "rate_max_hz": camera.entry.rate_max_hz,
             }
         )
     return found
+
+
+def of_silence(daemon: Daemon) -> list[str]:
+    """Why frames are not answered, for who may be anybody: no address, and no words of a driver."""
+    found = [] if daemon.trouble is None else ["commands are not answered"]
+    if not daemon.cameras:
+        found.append("no camera is set up")
+    silent = [name for name, camera in daemon.cameras.items() if camera.trouble is not None]
+    return found + [f"{name}: no picture" for name in silent]
+
+
+def _of_swap(number: int, stage: str, done: int, total: int) -> SwapRecord:
+    return {"number": number, "stage": stage, "done": done, "total": total}

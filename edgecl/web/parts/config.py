@@ -14,10 +14,10 @@ router = APIRouter(prefix="/api/v1", tags=["health"])
 
 @router.get("/config")
 async def config(daemon: Running) -> dict[str, Any]:
-    """What edgecl.toml and the command line say, without passwords; the file itself is changed by its owner."""
+    """What edgecl.toml and the command line said last, without passwords; the file itself is changed by its owner."""
     settings = daemon.home.settings.model_dump(mode="json")
     cameras = [
-        entry.model_dump(mode="json") | {"name": name, "url": redact(entry.url)}
-        for name, entry in daemon.cameras.items()
+        camera.entry.model_dump(mode="json") | {"name": name, "url": redact(camera.entry.url)}
+        for name, camera in daemon.cameras.items()
     ]
     return settings | {"cameras": cameras}

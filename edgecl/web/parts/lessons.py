@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
@@ -14,14 +14,17 @@ from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S, Count
 from edgecl.errors import ImageRefused, InputRefused
 from edgecl.images import decode_image
-from edgecl.records import of_lesson, of_report
+from edgecl.lesson import PICTURES_MAX
+from edgecl.records import LessonRecord, ReportRecord, of_lesson
 from edgecl.types import Frame
-from edgecl.web import words
-from edgecl.web.asking import Running, answered, ask
+from edgecl.web import bodies, words
+from edgecl.web.asking import Running, ask, learned
 
 router = APIRouter(prefix="/api/v1", tags=["lessons"])
 
-PICTURES_MAX = 500  # of one lesson
+PICTURES = bodies.taken(
+    f"One picture of any kind, or at most {PICTURES_MAX} JPEGs one after the other", bodies.LESSON_MAX, *bodies.PICTURES
+)
 
 Label = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -31,17 +34,17 @@ class Begin(BaseModel):
 
     camera: str
     label: Label
-    seconds: Annotated[float, Field(gt=0, le=120)] | None = None
+    seconds: Annotated[float, Field(gt=0, le=LONGEST_S)] | None = None
 
 
 @router.get("/lessons")
-async def lessons(daemon: Running, limit: Annotated[int, Query(ge=1, le=10_000)] = 50) -> list[dict[str, Any]]:
+async def lessons(daemon: Running, limit: Annotated[int, Query(ge=1, le=10_000)] = 50) -> list[LessonRecord]:
     """What was taught and changed, the newest first."""
     return [of_lesson(one) for one in await ask(daemon, lambda desk: desk.shelf.lessons(limit))]
 
 
 @router.post("/holds", status_code=201)
-async def begin(asked: Begin, daemon: Running) -> dict[str, Any]:
+async def begin(asked: Begin, daemon: Running) -> words.CountRecord:
     """Begin a lesson on a camera.
 
     With `seconds` it ends by itself; without, whoever began it has to say twice a second that they still hold, on the
@@ -56,21 +59,21 @@ async def begin(asked: Begin, daemon: Running) -> dict[str, Any]:
 
 
 @router.post("/holds/{number}/beat")
-async def beat(number: int, daemon: Running) -> dict[str, Any]:
+async def beat(number: int, daemon: Running) -> words.CountRecord:
     """The button is still held."""
     return words.of_count(await ask(daemon, lambda desk: desk.teaching.beat(number)))
 
 
 @router.post("/holds/{number}/end")
-async def end(number: int, daemon: Running) -> dict[str, Any]:
+async def end(number: int, daemon: Running) -> ReportRecord:
     """Let go: the lesson is committed, learned, and reported."""
-    return of_report(await answered(await ask(daemon, lambda desk: desk.teaching.end(number))))
+    return await learned(daemon, lambda desk: desk.teaching.end(number))
 
 
 @router.get("/holds/{number}/report")
-async def report(number: int, daemon: Running) -> dict[str, Any]:
+async def report(number: int, daemon: Running) -> ReportRecord:
     """The report of a lesson, once it has ended by itself and is learned."""
-    return of_report(await answered(await ask(daemon, lambda desk: desk.teaching.ended(number)), LONGEST_S + 30.0))
+    return await learned(daemon, lambda desk: desk.teaching.ended(number))
 
 
 @router.delete("/holds/{number}", status_code=204)
@@ -79,15 +82,15 @@ async def cancel(number: int, daemon: Running) -> None:
     await ask(daemon, lambda desk: desk.teaching.cancel(number))
 
 
-@router.post("/lessons", status_code=201)
+@router.post("/lessons", status_code=201, openapi_extra=PICTURES)
 async def teach(
     request: Request,
     daemon: Running,
     label: Annotated[str, Query(min_length=1, max_length=200)],
     origin: Literal["api", "camera", "folder"] = "api",
     rejected: Annotated[str, Query(max_length=1000)] = "{}",
-) -> dict[str, Any]:
-    """Teach with the pictures in the body: one image of any kind, or JPEGs one after the other.
+) -> ReportRecord:
+    """Teach with the pictures in the body.
 
     `rejected` is for who looked at frames before and left some out: why, with counts, as JSON.
     """
@@ -100,7 +103,7 @@ async def teach(
         image = await run_in_threadpool(decode_image, picture, f"picture {number + 1}")
         frame = Frame(image, 0.0, 0.0, f"api#{number}", number)
         await ask(daemon, lambda desk, frame=frame: burst.add(frame))  # type: ignore[misc]
-    return of_report(await answered(await ask(daemon, lambda desk: desk.teaching.teach(label, burst, origin))))
+    return await learned(daemon, lambda desk: desk.teaching.teach(label, burst, origin))
 
 
 def _counts(text: str) -> dict[str, int]:
@@ -135,6 +138,6 @@ def _pictures(data: bytes) -> list[bytes]:
 
 
 @router.post("/undo")
-async def undo(daemon: Running) -> dict[str, Any]:
-    """Take back the newest lesson, whatever it was about."""
-    return of_lesson(await ask(daemon, lambda desk: desk.shelf.undo()))
+async def undo(daemon: Running, lesson: Annotated[int, Query(ge=1, lt=2**63)] | None = None) -> LessonRecord:
+    """Take back the newest lesson, whatever it was about; with `lesson` only if that is the newest."""
+    return of_lesson(await ask(daemon, lambda desk: desk.shelf.undo(lesson)))

@@ -18,6 +18,8 @@ from edgecl.daemon.daemon import Daemon
 from edgecl.errors import CameraStalled, CameraUnavailable, EdgeclError
 from edgecl.web import words
 from edgecl.web.asking import Running, ask, picture_of
+from edgecl.web.bodies import A_PICTURE, JPEG, given
+from edgecl.web.refusals import answer
 from edgecl.web.spread import Spread
 
 router = APIRouter(prefix="/api/v1", tags=["live"])
@@ -28,45 +30,41 @@ WORDS_MAX = 200  # bytes of what a page says on its socket
 WORDS_PER_S = 20
 STILL_S = 1.0  # something is sent at least so often, so that both sides know of a line that is cut
 NO_CAMERA: dict[int | str, dict[str, Any]] = {404: {"description": "There is no such camera."}}
-
-
-def _camera(daemon: Daemon, name: str) -> str:
-    if name not in daemon.cameras:
-        there = ", ".join(daemon.cameras) or "none"
-        raise CameraUnavailable(f"found no camera {name!r}, expected one of: {there}; name one of these")
-    return name
+STREAM = given("multipart/x-mixed-replace")
 
 
 @router.get("/cameras")
-async def cameras(daemon: Running) -> list[dict[str, Any]]:
+async def cameras(daemon: Running) -> list[words.CameraRecord]:
     """Every camera, and how it is."""
     return words.of_cameras(daemon)
 
 
-@router.get("/cameras/{name}/snapshot.jpg", response_class=Response, responses=NO_CAMERA)
+@router.get("/cameras/{name}/snapshot.jpg", response_class=Response, responses=NO_CAMERA | JPEG)
 async def snapshot(name: str, request: Request, daemon: Running) -> Response:
     """The newest picture, a JPEG."""
     spread: Spread = request.app.state.spread
-    picture = await spread.picture(_camera(daemon, name))
+    daemon.camera(name)
+    picture = await spread.picture(name)
     if picture is None:
         raise CameraStalled(f"found no picture of {name} yet, expected one; see /readyz for the reason")
     return Response(picture.jpeg, media_type="image/jpeg", headers={"cache-control": "no-store"})
 
 
-@router.get("/cameras/{name}/stream.mjpg", response_class=StreamingResponse, responses=NO_CAMERA)
+@router.get("/cameras/{name}/stream.mjpg", response_class=StreamingResponse, responses=NO_CAMERA | STREAM)
 async def stream(
     name: str, request: Request, daemon: Running, fps: Annotated[float, Query(gt=0, le=60)] = 15.0
 ) -> Response:
     """Pictures one after the other, as `<img>` and most camera programs read them."""
     spread: Spread = request.app.state.spread
-    camera, state = _camera(daemon, name), request.app.state
+    state = request.app.state
+    daemon.camera(name)
     if getattr(state, "viewers", 0) >= VIEWERS_MAX:
-        return Response(status_code=503, headers={"retry-after": "5"})
+        return answer(503, "TooManyViewers", f"found {VIEWERS_MAX} who look already, expected fewer; try again later")
     state.viewers = getattr(state, "viewers", 0) + 1
 
     async def parts() -> AsyncIterator[bytes]:
         try:
-            async for jpeg in _pictures(spread, daemon, camera, fps):
+            async for jpeg in _pictures(spread, daemon, name, fps):
                 size = str(len(jpeg)).encode("ascii")
                 yield b"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: " + size + b"\r\n\r\n" + jpeg + b"\r\n"
         finally:
@@ -91,10 +89,10 @@ async def _pictures(spread: Spread, daemon: Daemon, camera: str, fps: float) -> 
             yield picture.jpeg
 
 
-@router.put("/cameras/{name}/frame", status_code=204, responses=NO_CAMERA)
+@router.put("/cameras/{name}/frame", status_code=204, responses=NO_CAMERA, openapi_extra=A_PICTURE)
 async def push(name: str, request: Request, daemon: Running) -> None:
-    """Hand a picture to a camera of the kind `browser:`; the body is the image."""
-    pushed = daemon.pushed(_camera(daemon, name))
+    """Hand a picture to a camera of the kind `browser:`."""
+    pushed = daemon.camera(name).pushed
     if pushed is None:
         raise CameraUnavailable(f"found {name}, which is read here, expected a camera of the kind browser:")
     pushed.push(await picture_of(request, name))
@@ -112,7 +110,7 @@ class Part(BaseModel):
 @router.put("/cameras/{name}/region", status_code=204, responses=NO_CAMERA)
 async def region(name: str, part: Part, daemon: Running) -> None:
     """Let only a part of the camera's pictures count, from now on and after the next start."""
-    await run_in_threadpool(daemon.set_region, _camera(daemon, name), part.region)
+    await run_in_threadpool(daemon.set_region, name, part.region)
 
 
 @router.websocket("/live")

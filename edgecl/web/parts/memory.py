@@ -7,20 +7,31 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
+from typing_extensions import TypedDict
 
 from edgecl.errors import InputRefused, StoreDamaged
-from edgecl.web.asking import Running, answered
+from edgecl.web import bodies
+from edgecl.web.asking import LONG_S, Running, answered
 
 router = APIRouter(prefix="/api/v1/memory", tags=["memory"])
 
 
-@router.get("/backup", response_class=FileResponse)
+BACKUP = "application/vnd.sqlite3"
+
+
+class RestoredRecord(TypedDict):
+    """The classes that are known now, and the file in the home that holds what was known before."""
+
+    classes: list[str]
+    kept: str | None
+
+
+@router.get("/backup", response_class=FileResponse, responses=bodies.given("application/octet-stream"))
 async def backup(daemon: Running) -> FileResponse:
     """What `edgecl backup` writes: a checked copy of the memory as it is now."""
     folder = tempfile.TemporaryDirectory(dir=daemon.home.folder, prefix=".backup-")
@@ -41,12 +52,12 @@ async def backup(daemon: Running) -> FileResponse:
     )
 
 
-@router.post("/restore")
-async def restore(request: Request, daemon: Running) -> dict[str, Any]:
+@router.post("/restore", openapi_extra=bodies.taken("A backup", bodies.MEMORY_MAX, BACKUP))
+async def restore(request: Request, daemon: Running) -> RestoredRecord:
     """Put a backup in the place of the memory; what it replaces is kept beside it."""
     async with _received(request, daemon.home.folder) as path:
         try:
-            kept = await answered(daemon.restore(path))
+            kept = await answered(daemon.restore(path), LONG_S)
         except StoreDamaged as error:  # what was sent is, not what is here
             raise InputRefused(str(error).replace(str(path), "what was sent")) from error
     return {"classes": [one.name for one in daemon.state.classes], "kept": None if kept is None else kept.name}

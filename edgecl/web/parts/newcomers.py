@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import APIRouter, Response
+from typing_extensions import TypedDict
 
 from edgecl.errors import ItemUnknown
-from edgecl.records import of_report
-from edgecl.web.asking import Running, answered, ask
+from edgecl.records import ReportRecord
+from edgecl.web.asking import Running, ask, learned
+from edgecl.web.bodies import JPEG
 from edgecl.web.parts.classes import Named
 
 router = APIRouter(prefix="/api/v1/newcomers", tags=["newcomers"])
 
 
+class NewcomerRecord(TypedDict):
+    """A thing that waits for a name: in how many views, and visits, it was seen."""
+
+    newcomer: int
+    views: int
+    visits: int
+    first_at: float
+    last_at: float
+
+
 @router.get("")
-async def newcomers(daemon: Running) -> list[dict[str, Any]]:
+async def newcomers(daemon: Running) -> list[NewcomerRecord]:
     """The things that wait for a name."""
     return [
         {
@@ -29,7 +39,7 @@ async def newcomers(daemon: Running) -> list[dict[str, Any]]:
     ]
 
 
-@router.get("/{number}.jpg", response_class=Response)
+@router.get("/{number}.jpg", response_class=Response, responses=JPEG)
 async def picture(number: int, daemon: Running) -> Response:
     """A picture of it, small."""
     jpeg = await ask(daemon, lambda desk: desk.newcomers.find(number).picture)
@@ -39,9 +49,9 @@ async def picture(number: int, daemon: Running) -> Response:
 
 
 @router.post("/{number}")
-async def name(number: int, to: Named, daemon: Running) -> dict[str, Any]:
+async def name(number: int, to: Named, daemon: Running) -> ReportRecord:
     """Say what it is; all that was seen of it is the lesson."""
-    return of_report(await answered(await ask(daemon, lambda desk: desk.name_newcomer(number, to.label))))
+    return await learned(daemon, lambda desk: desk.name_newcomer(number, to.label))
 
 
 @router.delete("/{number}", status_code=204)

@@ -2,24 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Request, Response
+from typing_extensions import TypedDict
 
-from edgecl.records import of_report, of_review
-from edgecl.web.asking import Running, answered, ask
+from edgecl.records import ReportRecord, ReviewRecord, of_review
+from edgecl.types import Frame
+from edgecl.web.asking import Running, ask, learned, picture_of
+from edgecl.web.bodies import A_PICTURE, JPEG
 from edgecl.web.parts.classes import NOT_KEPT, Named
 
 router = APIRouter(prefix="/api/v1/reviews", tags=["reviews"])
 
 
+class KeptRecord(TypedDict):
+    """The number of the frame that waits."""
+
+    review: int
+
+
 @router.get("")
-async def reviews(daemon: Running) -> list[dict[str, Any]]:
+async def reviews(daemon: Running) -> list[ReviewRecord]:
     """The frames that wait, oldest first."""
     return [of_review(one) for one in await ask(daemon, lambda desk: desk.shelf.reviews())]
 
 
-@router.get("/{number}.jpg", response_class=Response)
+@router.post("", status_code=201, openapi_extra=A_PICTURE)
+async def keep(
+    request: Request,
+    daemon: Running,
+    camera: Annotated[str, Query(max_length=1000)] = "api",
+    taken_at: Annotated[float, Query(ge=0, allow_inf_nan=False)] | None = None,
+) -> KeptRecord:
+    """Let a picture wait, whatever the answer for it."""
+    image = await picture_of(request, "the body")
+    frame = Frame(image, time.time() if taken_at is None else taken_at, time.monotonic(), camera)
+    return {"review": await ask(daemon, lambda desk: desk.keep_for_review(frame))}
+
+
+@router.get("/{number}.jpg", response_class=Response, responses=JPEG)
 async def picture(number: int, daemon: Running) -> Response:
     """A frame's picture, small."""
     jpeg = await ask(daemon, lambda desk: desk.shelf.review_picture(number))
@@ -27,9 +50,9 @@ async def picture(number: int, daemon: Running) -> Response:
 
 
 @router.post("/{number}")
-async def label(number: int, to: Named, daemon: Running) -> dict[str, Any]:
+async def label(number: int, to: Named, daemon: Running) -> ReportRecord:
     """Say what a frame shows; it is taught, and waits no more."""
-    return of_report(await answered(await ask(daemon, lambda desk: desk.teaching.teach_review(number, to.label))))
+    return await learned(daemon, lambda desk: desk.teaching.teach_review(number, to.label))
 
 
 @router.delete("/{number}", status_code=204)

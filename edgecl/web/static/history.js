@@ -36,7 +36,8 @@ export class History {
     if (!lessons.length) return el("p", { className: "small" }, "Nothing was taught yet.");
     const rows = lessons.map((one) => el("tr", {}, el("td", { className: "when" }, words.moment(one.taken_at)),
       one.undone_at === null ? el("td", {}, words.lesson(one)) : el("td", { className: "gone" }, `${words.lesson(one)} (undone)`)));
-    const undo = el("button", { "data-testid": "undo-newest", "data-key": "undo", onclick: () => this.page.undo() }, "Undo the newest");
+    const newest = lessons.find((one) => one.undone_at === null && one.kind !== "forget");
+    const undo = el("button", { "data-testid": "undo-newest", "data-key": "undo", disabled: !newest, onclick: () => this.page.undo(newest.lesson) }, "Undo the newest");
     return el("div", {}, el("div", { className: "row" }, undo), timed("Lessons", rows));
   }
 
