@@ -7,6 +7,7 @@ of mixed load, takes ten minutes; a number as argument sets other minutes, and t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
@@ -31,6 +32,8 @@ from edgecl.releases import current
 FPS, WATCHED_S, CLASSES, PER_CLASS = 30.0, 20.0, 100, 20
 ASKED_HZ, ASKED_S, ASKED_FPS, VIEWERS, LESSONS, MINUTES = 20.0, 20.0, 15.0, 5, 3, 10.0
 WARMING_S = 180.0  # until all that is kept for a while is there
+LOOKED_S = 2.0  # by a viewer, before it comes again
+JPEG_BEGINS = b"\xff\xd8\xff"
 REST_S = 5.0  # after which a fit has ended
 SLOWED = (sys.executable, str(Path(__file__).parent / "support" / "slowed.py"))
 
@@ -69,15 +72,19 @@ def ages(daemon: Running, seconds: float) -> NDArray[np.float64]:
 
 
 class Beside:
-    """Something that goes on, on a thread, until the block ends."""
+    """Something that goes on, on a thread, until the block ends; if it failed, so does the block."""
 
     def __init__(self, act: Callable[[], None]) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, args=(act,), daemon=True)
+        self._failure: BaseException | None = None
 
     def _run(self, act: Callable[[], None]) -> None:
-        while not self._stop.is_set():
-            act()
+        try:
+            while not self._stop.is_set():
+                act()
+        except BaseException as error:  # for who waits for this thread
+            self._failure = error
 
     def __enter__(self) -> Beside:
         self._thread.start()
@@ -86,6 +93,8 @@ class Beside:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        if self._failure is not None:
+            raise RuntimeError("what went on beside the measurement failed, so it is none") from self._failure
 
 
 def latencies(daemon: Running, seconds: float) -> dict[str, NDArray[np.float64]]:
@@ -118,14 +127,20 @@ def keep_learning(daemon: Running) -> Callable[[], None]:
 
 
 def viewer(daemon: Running) -> Callable[[], None]:
-    """Someone who looks at the pictures."""
+    """Someone who looks at the pictures, and fails where there are none."""
+    address = f"{daemon.address}/api/v1/cameras/camera1/stream.mjpg"
 
     def look() -> None:
-        with httpx.stream("GET", f"{daemon.address}/api/v1/cameras/camera1/stream.mjpg", timeout=60.0) as stream:
-            end = time.monotonic() + 2.0
-            for _ in stream.iter_bytes():
+        pictures, end = 0, time.monotonic() + LOOKED_S
+        with httpx.stream("GET", address, timeout=60.0) as stream:
+            if stream.status_code != 200:
+                raise RuntimeError(f"found status {stream.status_code} of {address}, expected 200")
+            for data in stream.iter_bytes():
+                pictures += data.count(JPEG_BEGINS)
                 if time.monotonic() > end:
-                    return
+                    break
+        if not pictures:
+            raise RuntimeError(f"found no picture from {address} in {LOOKED_S:g} s, expected some")
 
     return look
 
@@ -133,12 +148,10 @@ def viewer(daemon: Running) -> Callable[[], None]:
 def viewed(daemon: Running) -> tuple[float, float]:
     """Frames answered in a second without and with viewers."""
     _, without = daemon.cost_of(WATCHED_S / 2)
-    watchers = [Beside(viewer(daemon)) for _ in range(VIEWERS)]
-    for one in watchers:
-        one.__enter__()
-    _, with_them = daemon.cost_of(WATCHED_S / 2)
-    for one in watchers:
-        one.__exit__()
+    with contextlib.ExitStack() as watchers:
+        for _ in range(VIEWERS):
+            watchers.enter_context(Beside(viewer(daemon)))
+        _, with_them = daemon.cost_of(WATCHED_S / 2)
     return without, with_them
 
 

@@ -7,6 +7,7 @@ it is stopped, before a daemon with its settings as they are. Told means: /ready
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import statistics
@@ -21,9 +22,8 @@ from support.cameras import RtspCamera, rtsp_camera
 from support.daemons import Running, start, taught_home
 from support.record import Figure, backbone_home, report
 
-from edgecl.cameras.reconnect import STEADY_S
-
-SEEN_S, OVER_S, PATIENCE_S, AWAY_S, ROUNDS = 5.0, 10.0, 60.0, 12.0, 3
+SEEN_S, OVER_S, PATIENCE_S, ROUNDS = 5.0, 10.0, 60.0, 3
+AWAY_S = (12.0, 12.0, 100.0)  # of the rounds: the last is so long that the waits between two attempts are the longest
 
 
 def until(ready: bool, daemon: Running) -> float:
@@ -36,17 +36,13 @@ def until(ready: bool, daemon: Running) -> float:
     return time.monotonic() - began
 
 
-def fault(daemon: Running, begin: Callable[[], None], end: Callable[[], None] | None) -> tuple[float, float]:
-    """Seconds from the fault to its being told, and from its end, or from then where it ends by itself, to being well.
-
-    It lasts long enough for the waits between two attempts to have grown.
-    """
+def fault(daemon: Running, begin: Callable[[], None], end: Callable[[], None], away_s: float) -> tuple[float, float]:
+    """Seconds from the fault to its being told, and from its end, `away_s` later, to being well."""
     until(True, daemon)
     begin()
     told = until(False, daemon)
-    if end is not None:
-        time.sleep(AWAY_S)
-        end()
+    time.sleep(away_s)
+    end()
     return told, until(True, daemon)
 
 
@@ -78,12 +74,12 @@ def asked(daemon: Running) -> Iterator[list[float]]:
         thread.join()
 
 
-def missing(home: Path, camera: RtspCamera) -> tuple[float, float]:
+def missing(home: Path, camera: RtspCamera, away_s: float) -> tuple[float, float]:
     """The same for a camera that is not there when the daemon starts; told counts from its first answer."""
     camera.unplug()
     with contextlib.closing(start(home, [camera.url])) as daemon:
         told = until(False, daemon)
-        time.sleep(AWAY_S)
+        time.sleep(away_s)
         camera.plug_in()
         return told, until(True, daemon)
 
@@ -93,24 +89,17 @@ def main() -> None:
     found: dict[str, list[tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder, rtsp_camera() as camera:
         home = taught_home(Path(folder, "home"), backbone_home(), 5, 5)
-        found["missing at the start"] = [missing(home, camera)]
+        found["missing at the start"] = [missing(home, camera, away_s) for away_s in AWAY_S]
         with contextlib.closing(start(home, [camera.url])) as daemon, asked(daemon) as asked_s:
             faults = {
                 "unplugged": (camera.unplug, camera.plug_in),
                 "silent": (camera.silence, camera.speak),
+                "frozen": (camera.freeze, camera.move),
             }
             for name, (begin, end) in faults.items():
-                found[name] = [fault(daemon, begin, end) for _ in range(ROUNDS)]
-
-            def another() -> None:
-                camera.unplug()
-                camera.plug_in()
-
-            found["reader hangs"] = []
-            for _ in range(ROUNDS):
-                time.sleep(STEADY_S + 5.0)  # one that is lost soon after each return is asked ever less often
-                found["reader hangs"].append(fault(daemon, lambda: stop_reader(daemon), None))
-            found["frozen"] = [fault(daemon, camera.freeze, another)]
+                found[name] = [fault(daemon, begin, end, away_s) for away_s in AWAY_S]
+            hang = functools.partial(stop_reader, daemon)
+            found["reader hangs, again and again"] = [fault(daemon, hang, lambda: None, 0.0) for _ in range(ROUNDS)]
     figures = []
     for name, rounds in found.items():
         figures.append(

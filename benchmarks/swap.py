@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from support.daemons import taught_home
 from support.record import Figure, backbone_home, report
 
 from edgecl.backbone import Backbone
@@ -22,15 +23,14 @@ from edgecl.golden import arrays
 from edgecl.home import Home
 from edgecl.learner import Learner
 from edgecl.manifest import MANIFEST_FILE, FileEntry, Precision, read_manifest
-from edgecl.memory.lessons import LessonDraft
 from edgecl.memory.store import Store
-from edgecl.releases import current, install_first
+from edgecl.releases import current
 from edgecl.releases.bundle import pack
 from edgecl.releases.document import About
 from edgecl.releases.making import add_candidate
 from edgecl.releases.swap import Swap, Switched
 from edgecl.runtime import open_session, run
-from edgecl.types import Example, Frame
+from edgecl.types import Frame
 from edgecl.workstation.export import archive
 
 CLASSES, PER_CLASS = 60, 50  # 3,000 examples, all that a memory holds by default
@@ -47,24 +47,6 @@ class Watched:
     ages: NDArray[np.float64]
     steps_ms: NDArray[np.float64]
     switched: Switched | None
-
-
-def taught(home: Path, backbone: Backbone) -> None:
-    """Fill the memory with noise that keeps to its class."""
-    rng = np.random.default_rng(0)
-    with Store(home) as store:
-        for number in range(CLASSES):
-            coarse = rng.integers(0, 256, (7, 7, 3))
-            latents = []
-            for _ in range(PER_CLASS):
-                small = np.clip(coarse + rng.normal(0, 40, coarse.shape), 0, 255).astype(np.uint8)
-                image = np.kron(small, np.ones((32, 32, 1), np.uint8))
-                latents.append(backbone.latent(backbone.activations(backbone.prepare(image)[None])))
-            examples = [Example(0, 0, 0, one, backbone.trunk_digest, None, time.time(), "bench") for one in latents]
-            vectors = backbone.embed(latents)
-            label, kept = f"class {number}", len(latents)
-            draft = LessonDraft(label, "camera", examples, vectors, backbone.tail_digest, kept, 0, 0, {}, time.time())
-            store.teach(draft, 20)
 
 
 def candidate(home: Path) -> int:
@@ -143,9 +125,7 @@ def answering(learner: Learner, swap: Swap | None, seconds: float) -> Watched:
 def main() -> None:
     """Measure and report."""
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder, "home")
-        install_first(home, current(backbone_home()))
-        taught(home, Backbone(current(home), ONE_THREAD))
+        home = taught_home(Path(folder, "home"), backbone_home(), CLASSES, PER_CLASS)
         number = candidate(home)
         delta = pack(home / "releases" / f"{number:04d}", Path(folder, "release.edgecl"), PRECISION)
         rate = embedding_rate(home, number)

@@ -49,6 +49,10 @@ class RtspCamera:
         """Let it give the very same picture from now on."""
         self._say(signal.SIGUSR1)
 
+    def move(self) -> None:
+        """Let its picture move again."""
+        self._say(signal.SIGUSR2)
+
     def _say(self, number: int) -> None:
         if self._process is not None:
             self._process.send_signal(number)

@@ -1,4 +1,4 @@
-"""Daemons as processes of their own, and what they cost."""
+"""Daemons as processes of their own, what they cost, and the homes and films that are put before them."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from edgecl.releases import current, install_first
 from edgecl.types import Example
 
 EDGECL = (sys.executable, "-m", "edgecl")
+READY_S = 120.0  # in which any daemon has long begun
 
 
 @dataclass(frozen=True)
@@ -106,8 +107,15 @@ class Running:
         return cost, (self.counted("edgecl_frames_total") - frames) / cost.wall_s
 
     def wait_until_ready(self) -> None:
-        """Return once every camera gives pictures."""
-        while self.client.get("/readyz").status_code != 200:
+        """Return once every camera gives pictures.
+
+        Raises:
+            TimeoutError: they do not, and will not.
+        """
+        end = time.monotonic() + READY_S
+        while (answer := self.client.get("/readyz")).status_code != 200:
+            if time.monotonic() > end:
+                raise TimeoutError(f"waited {READY_S:g} s for the daemon to be ready: {answer.text}")
             time.sleep(0.1)
 
     def close(self) -> None:

@@ -225,14 +225,19 @@ ROWS = (
         "0.9 ×",
     ),
     Row(
-        "its memory with 100 × 20 examples after some lessons, growth in 10 minutes of mixed load",
+        "its memory with 100 × 20 examples (its peak), growth in 10 minutes of mixed load (in the 3 minutes before)",
         "daemon",
-        ("memory of the daemon with 100 × 20 examples, after some lessons, MB", "growth meanwhile, MB"),
-        "{:.0f} MB, {:.1f} MB",
+        (
+            "memory of the daemon with 100 × 20 examples, after some lessons, MB",
+            "the highest it ever was, two fits and a lesson at once, MB",
+            "growth meanwhile, MB",
+            "growth in the first 3 minutes of mixed load, while rings of moments and newcomers fill, MB",
+        ),
+        "{:.0f} MB ({:.0f}), {:.1f} MB ({:.0f})",
         "260 MB, 5 MB",
     ),
     Row(
-        "a camera that speaks RTSP is unplugged, or falls silent: told after, well again after its return (worst of 3)",
+        "a camera that speaks RTSP is unplugged, or silent, for up to 100 s: told after, well again after (worst of 3)",
         "faults",
         (
             "unplugged: told after, worst of 3, s",
