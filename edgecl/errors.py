@@ -182,6 +182,10 @@ class DaemonEnded(EdgeclError):
     """The daemon ended before it did what it was asked."""
 
 
+class NoAnswer(EdgeclError):
+    """The daemon did not answer in time."""
+
+
 class ConfigRefused(EdgeclError):
     """A setting has a value that cannot be used."""
 

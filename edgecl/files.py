@@ -8,10 +8,13 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edgecl.errors import StoreBusy, StoreUnwritable
+
+_GLANCES, _GLANCE_S = 5, 0.02  # at a lock, before it counts as taken
 
 
 def sha256(data: bytes) -> str:
@@ -156,19 +159,43 @@ def private_folder(folder: Path) -> Path:
     return folder
 
 
-def is_held(path: Path) -> bool:
-    """Whether a process holds the lock file `path` at this moment."""
+def holder(path: Path) -> str | None:
+    """Number of the process that holds the lock file `path` at this moment, None where none does."""
     try:
         handle = os.open(path, os.O_RDWR)
     except OSError:
-        return False
+        return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return _told(handle)
     finally:
         os.close(handle)
-    return False
+    return None
+
+
+def _told(handle: int) -> str:
+    """What whoever holds a lock file wrote into it."""
+    return os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+
+
+def _lock(handle: int, wait: bool) -> None:
+    """Take the lock; who only looked whether it is taken has it for a moment.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    if wait:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return
+    for _ in range(_GLANCES):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_GLANCE_S)
+        else:
+            return
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
@@ -189,12 +216,11 @@ def exclusive(path: Path, wait: bool = False) -> Iterator[None]:
         raise unwritable(path, error) from error
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _lock(handle, wait)
         except BlockingIOError as error:
-            holder = os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
             raise StoreBusy(
-                f"found another process (pid {holder}) writing to {path.parent}, expected to be the only writer; "
-                "stop it or wait until it is done"
+                f"found another process (pid {_told(handle)}) writing to {path.parent}, expected to be the only "
+                "writer; stop it or wait until it is done"
             ) from error
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode("ascii"), 0)

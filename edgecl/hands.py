@@ -215,10 +215,11 @@ class Afar:
         """Hand over a release as a single file, which the daemon verifies by its own trust; gives its number."""
         return int(self._ask("POST", "/releases", body=bundle)["number"])
 
-    def keep_for_review(self, frame: Frame) -> int:
-        """Let a frame wait for a person; gives its number there."""
+    def keep_for_review(self, frame: Frame) -> int | None:
+        """Let a frame wait for a person; gives its number there, None where the settings keep none."""
         query = urlencode({"camera": frame.camera, "taken_at": frame.taken_at})
-        return int(self._ask("POST", f"/reviews?{query}", body=encode_jpeg(frame.image, SIDE_PX, QUALITY))["review"])
+        told = self._ask("POST", f"/reviews?{query}", body=encode_jpeg(frame.image, SIDE_PX, QUALITY))["review"]
+        return None if told is None else int(told)
 
     def _ask(self, method: str, path: str, record: Any = None, body: bytes | None = None) -> Any:
         """What the daemon answers; its refusals as the errors that they are."""

@@ -85,7 +85,7 @@ class Device:
             headers["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  # http(s) alone, see `at`
         try:
-            with urllib.request.build_opener(_NoRedirect).open(request, timeout=patience_s) as answer:
+            with urllib.request.build_opener(_NoRedirect, _proxies()).open(request, timeout=patience_s) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
             said = text_of(error.read(ANSWER_BYTES_MAX)) or error.reason
@@ -95,6 +95,12 @@ class Device:
         except (urllib.error.URLError, ConnectionError, TimeoutError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             raise DeviceRefused(f"{url} could not be reached: {reason}; check the address and the network") from error
+
+
+def _proxies() -> urllib.request.ProxyHandler:
+    """Those of the system, but for what they could read: the token and pictures of who asks in plain HTTP."""
+    found = urllib.request.getproxies()
+    return urllib.request.ProxyHandler({kind: url for kind, url in found.items() if kind == "https"})
 
 
 def is_address(text: str) -> bool:

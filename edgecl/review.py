@@ -30,12 +30,17 @@ def note(learner: Learner, frame: Frame, sight: Sight, prediction: Prediction) -
     return keep(learner, candidate_of(learner.backbone, learner.settings.memory, frame, sight), prediction)
 
 
-def keep(learner: Learner, candidate: Candidate, prediction: Prediction) -> int:
-    """Keep a frame for review, of whose answer a person shall be the judge; returns its number.
+def keep(learner: Learner, candidate: Candidate, prediction: Prediction) -> int | None:
+    """Keep a frame for review, of whose answer a person shall be the judge.
+
+    Returns:
+        Its number, None where the settings keep none.
 
     Raises:
         StoreUnwritable: the disk refuses.
     """
+    if not learner.settings.memory.review:
+        return None
     frame = ReviewFrame(
         0,
         candidate.latent,

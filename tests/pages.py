@@ -82,7 +82,7 @@ def opened(browser: Browser, there: Served, size=PHONE, script: str = "") -> Ite
 
 
 def go(page: Page, there: Served) -> None:
-    """Open the page; until its camera's first picture has come, which may be never, a browser says that it loads."""
+    """Open the page, whose stream of pictures need not have begun."""
     page.goto(there.address, wait_until="domcontentloaded")
 
 

@@ -412,3 +412,11 @@ def test_a_lesson_that_is_given_across_a_change_of_releases_is_learned(bench):
     bench.show("fork", 4)
     assert bench.settled(bench.desk.teaching.end(hold)).lesson.kept == 8
     assert bench.answer("fork") == "fork"
+
+
+def test_a_camera_that_is_left_ends_its_lesson_and_is_forgotten(bench):
+    hold = bench.desk.teaching.begin(CAMERA, "cup", "camera", None).hold
+    bench.show("cup", 8)
+    bench.desk.leave(CAMERA)
+    assert bench.settled(bench.desk.teaching.ended(hold)).lesson.label == "cup"
+    assert CAMERA not in bench.desk.live

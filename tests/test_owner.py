@@ -9,7 +9,7 @@ import pytest
 from daemons import eventually, untaught
 
 from edgecl.daemon.heartbeat import Heartbeat, silent
-from edgecl.daemon.owner import Owner
+from edgecl.daemon.owner import Owner, given_up
 from edgecl.errors import Busy, DaemonEnded, StoreError
 from edgecl.home import Home
 
@@ -96,3 +96,70 @@ def test_what_has_not_beaten_for_too_long_is_named():
     beats = [Heartbeat("one", time.monotonic, 10.0), Heartbeat("the other", lambda: time.monotonic() - 12.1, 10.0)]
     assert silent(beats) == "the other has been silent for 12 s"
     assert silent(beats[:1]) is None
+
+
+def test_a_command_that_takes_the_memory_in_between_may_have_it(owner, home, monkeypatch):
+    monkeypatch.setattr("edgecl.daemon.owner.TAKEN_S", 0.05)
+    taken, enough = threading.Event(), threading.Event()
+
+    def take():
+        with home.learner():
+            taken.set()
+            enough.wait(30)
+
+    other = threading.Thread(target=take)
+
+    def lose():
+        other.start()
+        return taken.wait(30)
+
+    done = owner.interrupt(lose)
+    assert taken.wait(30)
+    time.sleep(0.3)
+    assert not done.done()
+    enough.set()
+    assert done.result(30)
+    other.join()
+    assert owner.ask(lambda desk: desk.state.number).result(30) >= 0
+
+
+def test_what_is_given_up_before_it_was_begun_is_not_done(owner):
+    hold, done = threading.Event(), []
+    held = owner.ask(lambda desk: hold.wait(30))
+    given = owner.ask(lambda desk: done.append("undone"))
+    assert "nothing was done" in str(given_up(given))
+    hold.set()
+    assert held.result(30)
+    owner.ask(lambda desk: None).result(30)
+    assert done == []
+
+
+def test_what_is_given_up_while_it_goes_on_may_still_be_done(owner):
+    begun, hold = threading.Event(), threading.Event()
+
+    def long(desk):
+        begun.set()
+        return hold.wait(30)
+
+    given = owner.ask(long)
+    assert begun.wait(30)
+    assert "it may still be done" in str(given_up(given))
+    hold.set()
+    assert given.result(30)
+
+
+def test_whoever_asks_after_the_end_is_told(owner):
+    owner.close()
+    with pytest.raises(DaemonEnded):
+        owner.ask(lambda desk: None).result(1)
+
+
+def test_whoever_asked_is_answered_though_a_listener_fails(home):
+    def fail():
+        raise RuntimeError("a listener")
+
+    failing = threading.Event()
+    owner = Owner(home, lambda: fail() if failing.is_set() else None, lambda live: None)
+    failing.set()
+    assert owner.ask(lambda desk: desk.tell("news") or "done").result(30) == "done"
+    eventually(lambda: owner.failure is not None)

@@ -162,6 +162,17 @@ def test_sections_that_wait_for_the_next_start_are_named(home):
         assert "the sections gate take effect" in daemon.expect("take effect with the next start")
 
 
+def test_a_camera_whose_settings_were_changed_is_opened_anew(home):
+    with running(home, "--camera", "sample://cat?fps=20") as daemon:
+        eventually(lambda: daemon.client.get("/readyz").status_code == 200)
+        frames = eventually(lambda: daemon.client.get("/api/v1/cameras").json()[0]["frames"])
+        eventually(lambda: daemon.client.get("/api/v1/cameras").json()[0]["frames"] > frames + 20)
+        with (home / "edgecl.toml").open("a") as settings:
+            settings.write("[camera]\nread_timeout_s = 7.5\n")
+        daemon.process.send_signal(signal.SIGHUP)
+        eventually(lambda: daemon.client.get("/api/v1/cameras").json()[0]["frames"] < frames)
+
+
 def test_settings_that_cannot_be_used_change_nothing(home):
     with running(home, "--camera", "browser:") as daemon:
         (home / "edgecl.toml").write_text("[camera]\nwidth_px = -3\n")
@@ -277,6 +288,23 @@ def test_a_daemon_with_a_token_is_asked_with_it(home, tmp_path):
         taught = run("teach", "cup", pictures(tmp_path / "cups", "cup"), "--home", home)
         assert taught.status == 0, taught.err
         assert oct((home / note.NOTE).stat().st_mode & 0o777) == "0o600"
+
+
+def test_a_command_asks_the_daemon_without_a_proxy(home, tmp_path, monkeypatch):
+    with served(home) as there:
+        note.leave(home, there.address, "")
+        monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # where nobody is
+        taught = run("teach", "cup", pictures(tmp_path / "cups", "cup"), "--home", home)
+        assert taught.status == 0, taught.err
+
+
+def test_the_word_of_a_daemon_that_was_killed_is_not_believed_of_another_process(home):
+    note.leave(home, "http://127.0.0.1:9", "secret")
+    record = json.loads((home / note.NOTE).read_text())
+    (home / note.NOTE).write_text(json.dumps(record | {"pid": 4_000_000}))
+    with Store(home):
+        assert note.running(home) is None
+        assert "found another process" in run("undo", "--home", home).err
 
 
 def test_the_word_of_a_daemon_that_was_killed_is_not_believed(home, tmp_path):

@@ -252,6 +252,15 @@ def test_a_picture_that_others_doubt_waits_for_review(there):
     assert there.daemon.state.reviews == 1
 
 
+def test_where_the_settings_keep_none_nothing_waits_for_review(home):
+    with (home / "edgecl.toml").open("a") as settings:
+        settings.write("review = 0\n")
+    with served(home) as there:
+        kept = there.client.post("/api/v1/reviews", content=jpeg(thing("cup", 50)))
+        assert (kept.status_code, kept.json()) == (201, {"review": None})
+        assert there.client.get("/api/v1/reviews").json() == []
+
+
 def test_what_is_no_picture_does_not_wait_for_review(there):
     said(there.client.post("/api/v1/reviews", content=b"no picture"), 422)
     assert there.client.get("/api/v1/reviews").json() == []

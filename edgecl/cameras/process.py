@@ -27,7 +27,7 @@ START_S = 3.0  # for a slow board to start Python, before the camera's own time-
 END_S = 2.0  # from asking a reader to end to killing it
 LOOK_EVERY_S = 2.0  # at a camera that is gone
 LOOK_LIMIT_S = 1.0
-AGAIN_S = 4.0  # between two attempts at a camera that is there, and gave pictures before
+AGAIN_S = 2.0  # between two attempts at a camera that is there, and gave pictures before
 FROZEN_S = 30.0  # the very same picture for so long: the driver may be to blame, so the camera is opened anew
 EVENT_BYTES_MAX = 65_536
 
@@ -79,7 +79,6 @@ class CameraProcess:
         self._places = SharedFrames()
         self._condition = Condition("opening", time.monotonic())
         self._newest = 0  # number of the newest frame that nobody took yet, 0 if there is none
-        self._base = 0  # frames of readers before this one
         self._closed = False
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -189,7 +188,7 @@ class CameraProcess:
             trouble = f"{self.shown} has given the very same picture for {event['same_s']:.0f} s"
         since = before.since if before.phase == "open" else now
         dropped = before.dropped + (self._newest != 0)
-        if before.phase == "lost" or (before.losses and before.phase == "opening"):
+        if before.phase == "lost":
             log.info("camera %s is back", self.name)
         with self._lock:
             self._newest = event["frame"]

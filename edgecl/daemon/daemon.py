@@ -36,10 +36,12 @@ class Camera:
 
     Attributes:
         entry: what the settings say of it.
+        settings: time-outs and intervals.
         eyes: give its frames.
     """
 
     entry: CameraEntry
+    settings: CameraSettings
     eyes: Eyes
 
     @property
@@ -90,7 +92,7 @@ class Daemon:
     # Cameras
 
     def use(self, cameras: Sequence[CameraEntry], settings: CameraSettings | None = None) -> None:
-        """Look through these cameras from now on; those whose address stays go on undisturbed.
+        """Look through these cameras from now on; those whose name, address and settings stay go on undisturbed.
 
         Raises:
             ConfigRefused: two have the same name.
@@ -99,7 +101,7 @@ class Daemon:
         with self._arranging:
             before = self.cameras
             self.cameras = {
-                name: Camera(entry, self._same(name, entry.url) or self._open(name, entry, settings))
+                name: Camera(entry, settings, self._same(name, entry, settings) or self._open(name, entry, settings))
                 for name, entry in wanted.items()
             }
             in_force = {"cameras": tuple(cameras), "camera": settings}
@@ -196,14 +198,16 @@ class Daemon:
     def not_ready(self) -> list[str]:
         """Why frames are not answered, a line each; empty while they are."""
         reasons = [] if self.trouble is None else [self.trouble]
-        cameras = self.cameras
-        if not cameras:
+        if not self.cameras:
             reasons.append("no camera is set up")
+        return reasons + [f"{name}: {trouble}" for name, trouble in self.silent().items()]
+
+    def silent(self) -> dict[str, str]:
+        """By name, what is wrong with each camera that gives no pictures, though it should."""
+        cameras = self.cameras
         own = {name: camera for name, camera in cameras.items() if camera.pushed is None}
-        for name, camera in (own or cameras).items():  # a browser may come and go, where there is another camera
-            if (trouble := camera.trouble) is not None:
-                reasons.append(f"{name}: {trouble}")
-        return reasons
+        awaited = own or cameras  # a browser may come and go, where there is another camera
+        return {name: trouble for name, camera in awaited.items() if (trouble := camera.trouble) is not None}
 
     def close(self) -> None:
         """End everything; lessons that are being given are committed first."""
@@ -213,10 +217,11 @@ class Daemon:
 
     # Inside
 
-    def _same(self, name: str, url: str) -> Eyes | None:
+    def _same(self, name: str, entry: CameraEntry, settings: CameraSettings) -> Eyes | None:
         """The eyes that look there already."""
         found = self.cameras.get(name)
-        return found.eyes if found is not None and found.entry.url == url else None
+        same = found is not None and (found.entry.url, found.settings) == (entry.url, settings)
+        return found.eyes if found is not None and same else None
 
     def _open(self, name: str, entry: CameraEntry, settings: CameraSettings) -> Eyes:
         if entry.url == BROWSER:

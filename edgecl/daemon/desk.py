@@ -117,16 +117,20 @@ class Desk:
         if {name: eye.region for name, eye in self._eyes.items()} == dict(regions):
             return
         for name in self._eyes.keys() - regions.keys():
-            self.teaching.leave(name)
-            self.moments.forget(name)
-            del self._eyes[name]
+            self.leave(name)
         for name, region in regions.items():
             if name not in self._eyes or self._eyes[name].region != region:
                 # How often a frame may enter the memory does not matter for a look at it.
                 gate = FrameGate(self.learner.settings.gate.model_copy(update={"rate_max_hz": 1000.0}))
                 self._eyes[name] = Eye(region, gate)
-        self.live = {name: live for name, live in self.live.items() if name in regions}
         self._changed()
+
+    def leave(self, name: str) -> None:
+        """Look through a camera no more: a lesson on it ends, and what was seen there is forgotten."""
+        self.teaching.leave(name)
+        self.moments.forget(name)
+        self._eyes.pop(name, None)
+        self.live = {other: live for other, live in self.live.items() if other != name}
 
     def require_camera(self, name: str) -> None:
         """Whether there is such a camera.
@@ -193,8 +197,8 @@ class Desk:
         alone = (one for one in seen if recogniser.scores(one).prediction(names).label == answer)
         return reason(self.learner.view, recogniser, next(alone, seen[0]).vector)
 
-    def keep_for_review(self, frame: Frame) -> int:
-        """Let a frame that no camera of ours gave wait for a person; gives its number there.
+    def keep_for_review(self, frame: Frame) -> int | None:
+        """Let a frame that no camera of ours gave wait for a person; gives its number there, see `review.keep`.
 
         Raises:
             FrameUnusable: the network's numbers are not finite.

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgecl.files import is_held, write_durably
+from edgecl.files import holder, write_durably
 from edgecl.memory.backup import LOCK
 
 NOTE = "daemon.json"
@@ -46,7 +46,7 @@ def take_back(home: Path) -> None:
 def running(home: Path) -> Note | None:
     """The daemon that holds `home` at this moment, None where none does; one that was killed left its word behind."""
     left = found(home)
-    return left if left is not None and is_held(home / LOCK) else None
+    return left if left is not None and holder(home / LOCK) == str(left.pid) else None
 
 
 def found(home: Path) -> Note | None:

@@ -16,11 +16,12 @@ from edgecl.cameras.process import Condition
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.numbers import Numbers
 from edgecl.daemon.snapshots import Live, State
-from edgecl.errors import Busy, DaemonEnded
+from edgecl.errors import Busy, DaemonEnded, NoAnswer, StoreBusy
 from edgecl.golden import check_golden
 from edgecl.home import Home
 from edgecl.region import Region
 from edgecl.releases import slots
+from edgecl.releases.watch import Watch
 from edgecl.types import Frame
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ IDLE_S = 0.25  # between two looks at what is due, while nothing comes
 BUSY_S = 0.01  # likewise, while something goes on
 COMMAND_S = 50.0  # may be spent on one command: to forget is to write the memory anew, on an SD card
 INTERLUDE_S = 600.0  # or while someone else has the memory
+TAKEN_S = 1.0  # between two attempts to take it up again, where a command took it in between
+SLOW = "found no answer of the daemon in time, expected one; it may still be done, so look before you ask again"
 Result = TypeVar("Result")
 
 
@@ -89,9 +92,11 @@ class Owner:
         self.failure: Exception | None = None
         self._home, self._on_change, self._on_look = home, changed, looked
         self._commands: queue.SimpleQueue[tuple[Callable[[Desk], Any], Future[Any]]] = queue.SimpleQueue()
-        self._cameras: dict[str, Watched] = {}
+        self._cameras: Mapping[str, Watched] = {}
+        self._seen: Mapping[str, Watched] = {}  # those of the last round
         self._interlude: tuple[Callable[[], Any], Future[Any]] | None = None
         self._wake, self._stop = threading.Event(), threading.Event()
+        self._asking, self._over = threading.Lock(), False
         self._desk: Desk | None = None
         self._numbers = Numbers()
         self._told: State | None = None
@@ -126,11 +131,12 @@ class Owner:
         The future raises `DaemonEnded` where the thread ends first.
         """
         done: Future[Result] = Future()
-        if self._thread.is_alive():
-            self._commands.put((command, done))
-            self._wake.set()
-        else:
-            done.set_exception(_ended())
+        with self._asking:
+            if not self._over:
+                self._commands.put((command, done))
+                self._wake.set()
+                return done
+        done.set_exception(_ended())
         return done
 
     def interrupt(self, act: Callable[[], Result]) -> Future[Result]:
@@ -186,7 +192,8 @@ class Owner:
 
     def _work(self, begun: Callable[[], None], first: bool) -> None:
         """Own the memory until asked to end, or to let go of it for a moment; `begun` is called once that is so."""
-        with self._home.watched(live=first, learns_at_once=False) as watch:
+        with contextlib.ExitStack() as held:
+            watch = self._take_up(held, first)
             if first:
                 check_golden(watch.learner.backbone, slots.current(self._home.folder))
             desk = self._desk = Desk(watch, self.wake, self._numbers)
@@ -198,13 +205,24 @@ class Owner:
                 desk.close()
                 self._tell(desk)
 
+    def _take_up(self, held: contextlib.ExitStack, first: bool) -> Watch:
+        """The memory, which a command that came in between may have for as long as it takes."""
+        end = time.monotonic() + INTERLUDE_S
+        while True:
+            try:
+                return held.enter_context(self._home.watched(live=first, learns_at_once=False))
+            except StoreBusy:
+                if first or self._stop.is_set() or time.monotonic() > end:
+                    raise
+                self._stop.wait(TAKEN_S)
+
     def _round(self, desk: Desk) -> None:
         self._wake.wait(BUSY_S if desk.busy else IDLE_S)
         self._wake.clear()
         self.heartbeat = time.monotonic()
-        desk.use({name: watched.region for name, watched in self._cameras.items()})
+        self._look_through(desk, self._cameras)
         self._obey(desk)
-        for watched in self._cameras.values():
+        for watched in self._seen.values():
             frame = watched.take(time.monotonic())
             if frame is not None:
                 live = desk.look(frame)
@@ -214,6 +232,13 @@ class Owner:
         desk.tick()
         self._tell(desk)
 
+    def _look_through(self, desk: Desk, cameras: Mapping[str, Watched]) -> None:
+        for name, watched in cameras.items():
+            if name in self._seen and self._seen[name].eyes is not watched.eyes:
+                desk.leave(name)
+        self._seen = cameras
+        desk.use({name: watched.region for name, watched in cameras.items()})
+
     def _obey(self, desk: Desk) -> None:
         """Run the commands that wait."""
         with contextlib.suppress(queue.Empty):
@@ -221,8 +246,10 @@ class Owner:
                 command, done = self._commands.get_nowait()
                 self.heartbeat = time.monotonic() + COMMAND_S
                 hand_over = _outcome(done, functools.partial(command, desk))
-                self._tell(desk)
-                hand_over()
+                try:
+                    self._tell(desk)
+                finally:
+                    hand_over()
                 self.heartbeat = time.monotonic()
 
     def _tell(self, desk: Desk) -> None:
@@ -231,6 +258,8 @@ class Owner:
             self._on_change()
 
     def _refuse_the_rest(self) -> None:
+        with self._asking:
+            self._over = True
         if self._interlude is not None and not self._interlude[1].done():
             self._interlude[1].set_exception(_ended())
         with contextlib.suppress(queue.Empty):
@@ -246,6 +275,13 @@ def _outcome(done: Future[Any], act: Callable[[], Any]) -> Callable[[], None]:
         return functools.partial(done.set_result, act())
     except Exception as error:  # raised on the thread that asked
         return functools.partial(done.set_exception, error)
+
+
+def given_up(done: Future[Any]) -> NoAnswer:
+    """What is said when a command was waited for in vain; one that was not begun is not done any more."""
+    if done.cancel():
+        return NoAnswer("found no answer of the daemon in time, expected one; nothing was done, so ask again")
+    return NoAnswer(SLOW)
 
 
 def _ended() -> DaemonEnded:

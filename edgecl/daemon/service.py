@@ -99,9 +99,11 @@ class Service:
             if self._reload.is_set():
                 self._reload.clear()
                 self._read_anew(daemon)
-            trouble = daemon.trouble or silent(door.heartbeats)
             if daemon.owner.failure is not None:
-                raise DaemonEnded(f"{trouble}; what was taught is kept; start it again") from daemon.owner.failure
+                raise DaemonEnded(
+                    f"{daemon.trouble}; what was taught is kept; start it again"
+                ) from daemon.owner.failure
+            trouble = daemon.trouble or silent(door.heartbeats)
             if trouble is None:
                 notify.notify("WATCHDOG=1")
             if told != (trouble is not None):

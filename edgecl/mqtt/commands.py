@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S
-from edgecl.errors import CameraStalled, DaemonEnded, FrameUnusable, ImageRefused, InputRefused
+from edgecl.daemon.owner import SLOW, given_up
+from edgecl.errors import CameraStalled, DaemonEnded, FrameUnusable, ImageRefused, InputRefused, NoAnswer
 from edgecl.images import decode_image
 from edgecl.learner import LessonReport
 from edgecl.records import of_lesson, of_prediction, of_proof, of_report
@@ -174,7 +175,11 @@ def asked(daemon: Daemon, command: Callable[[Desk], Result]) -> Result:
     Raises:
         EdgeclError: what the command raises.
     """
-    return result_of(daemon.ask(command), PATIENCE_S)
+    future = daemon.ask(command)
+    try:
+        return result_of(future, PATIENCE_S)
+    except NoAnswer as error:
+        raise given_up(future) from error
 
 
 def result_of(future: Future[Result], patience_s: float) -> Result:
@@ -182,9 +187,12 @@ def result_of(future: Future[Result], patience_s: float) -> Result:
 
     Raises:
         EdgeclError: what it raises.
-        DaemonEnded: nothing came in time.
+        NoAnswer: nothing came in time.
+        DaemonEnded: nothing will come.
     """
     try:
         return future.result(patience_s)
-    except (OutOfTime, CancelledError) as error:
-        raise DaemonEnded("found no answer of the daemon in time, expected one; ask again") from error
+    except OutOfTime as error:
+        raise NoAnswer(SLOW) from error
+    except CancelledError as error:
+        raise DaemonEnded("found the daemon ending, expected an answer; ask again once it has started anew") from error

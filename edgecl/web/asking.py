@@ -14,7 +14,8 @@ from starlette.concurrency import run_in_threadpool
 
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.desk import Desk
-from edgecl.errors import DaemonEnded
+from edgecl.daemon.owner import SLOW, given_up
+from edgecl.errors import DaemonEnded, NoAnswer
 from edgecl.images import decode_image
 from edgecl.learner import LessonReport
 from edgecl.records import ReportRecord, of_report
@@ -37,9 +38,14 @@ async def ask(daemon: Daemon, command: Callable[[Desk], Result]) -> Result:
     """What the owner of the memory answers.
 
     Raises:
+        NoAnswer: nothing came in time.
         EdgeclError: what the command raises.
     """
-    return await answered(daemon.ask(command))
+    future = daemon.ask(command)
+    try:
+        return await answered(future)
+    except NoAnswer as error:
+        raise given_up(future) from error
 
 
 async def learned(daemon: Daemon, teach: Callable[[Desk], Future[LessonReport]]) -> ReportRecord:
@@ -52,13 +58,21 @@ async def learned(daemon: Daemon, teach: Callable[[Desk], Future[LessonReport]])
 
 
 async def answered(future: Future[Result], patience_s: float = PATIENCE_S) -> Result:
-    """What comes of `future`; whoever asked and left does not stop it."""
+    """What comes of `future`; whoever asked and left does not stop it.
+
+    Raises:
+        NoAnswer: nothing came in time.
+        DaemonEnded: nothing will come.
+        EdgeclError: what it raises.
+    """
     try:
         return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), patience_s)
-    except (asyncio.TimeoutError, asyncio.CancelledError) as error:
-        if isinstance(error, asyncio.CancelledError) and not future.cancelled():
+    except asyncio.TimeoutError as error:
+        raise NoAnswer(SLOW) from error
+    except asyncio.CancelledError as error:
+        if not future.cancelled():
             raise
-        raise DaemonEnded("found no answer of the daemon in time, expected one; ask again") from error
+        raise DaemonEnded("found the daemon ending, expected an answer; ask again once it has started anew") from error
 
 
 async def picture_of(request: Request, name: str) -> NDArray[np.uint8]:

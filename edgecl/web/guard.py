@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgecl.errors import BodyTooLarge
 from edgecl.web import bodies
 from edgecl.web.access import Access, Question, Refusal
-from edgecl.web.refusals import answer, broken_off
+from edgecl.web.refusals import answer, broken_off, ending
 
 SLOW_S = 30.0  # between two pieces of a body
 LARGE = (
@@ -70,7 +70,23 @@ class Guard:
         except ClientDisconnect:
             await broken_off()(scope, receive, _secured(send))
             return
-        await self._app(scope, limited, _secured(send))
+        await self._pass_on(scope, limited, _secured(send))
+
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let it be answered; where the server ends before it is, they are told."""
+        begun = False
+
+        async def telling(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, telling)
+        except asyncio.CancelledError:
+            if begun:
+                raise
+            await ending()(scope, receive, send)
 
     async def _refuse(self, refusal: Refusal, question: Question, scope: Scope, receive: Receive, send: Send) -> None:
         response: Any = answer(refusal.status, "AccessRefused", refusal.message)

@@ -37,6 +37,7 @@ STATUSES: tuple[tuple[type[EdgeclError], int], ...] = (
     (errors.StoreUnwritable, 507),
     (errors.StoreBusy, 503),
     (errors.DaemonEnded, 503),
+    (errors.NoAnswer, 503),
     (errors.ConfigRefused, 422),
 )
 
@@ -54,6 +55,13 @@ def answer(status: int, kind: str, message: str) -> JSONResponse:
 def broken_off() -> JSONResponse:
     """The refusal of a body that came to a halt; who is gone does not hear it."""
     return answer(408, "BodyBroken", "found a body that came to a halt, expected all of it; send it again")
+
+
+def ending() -> JSONResponse:
+    """What is said to who waited for something when the daemon had to end."""
+    return answer(
+        503, "DaemonEnded", "found the daemon ending before it was done, expected it to run; look whether it was done"
+    )
 
 
 def install(app: FastAPI) -> None:

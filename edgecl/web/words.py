@@ -176,8 +176,7 @@ def of_silence(daemon: Daemon) -> list[str]:
     found = [] if daemon.trouble is None else ["commands are not answered"]
     if not daemon.cameras:
         found.append("no camera is set up")
-    silent = [name for name, camera in daemon.cameras.items() if camera.trouble is not None]
-    return found + [f"{name}: no picture" for name in silent]
+    return found + [f"{name}: no picture" for name in daemon.silent()]
 
 
 def _of_swap(number: int, stage: str, done: int, total: int) -> SwapRecord:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from daemons import served
+from daemons import served, thing
 
 pytest.importorskip("playwright.sync_api")
 
@@ -33,6 +33,13 @@ FILLED = {
 def test_a_camera_that_is_lost_is_told_in_place_of_a_stale_picture(browser, home):
     with served(home, ["usb:77"]) as there, opened(browser, there) as page:
         expect(page.locator("#trouble")).to_contain_text("found no camera usb:77")
+
+
+def test_a_page_without_a_picture_yet_has_loaded_all_the_same(browser, home):
+    with served(home) as there, opened(browser, there) as page:
+        page.wait_for_load_state("load")
+        there.daemon.camera("camera1").pushed.push(thing("cup"))
+        page.wait_for_function("document.getElementById('picture').naturalWidth > 0")
 
 
 def test_a_daemon_that_is_gone_is_told_and_awaited(browser, home):

@@ -47,8 +47,8 @@ async def lessons(daemon: Running, limit: Annotated[int, Query(ge=1, le=10_000)]
 async def begin(asked: Begin, daemon: Running) -> words.CountRecord:
     """Begin a lesson on a camera.
 
-    With `seconds` it ends by itself; without, whoever began it has to say twice a second that they still hold, on the
-    socket or by `beat`, or it ends.
+    With `seconds` it ends by itself; without, whoever began it has to say at least once a second that they still hold,
+    on the socket or by `beat`, or it ends.
     """
 
     def start(desk: Desk) -> Count:

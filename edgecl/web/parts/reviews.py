@@ -18,9 +18,9 @@ router = APIRouter(prefix="/api/v1/reviews", tags=["reviews"])
 
 
 class KeptRecord(TypedDict):
-    """The number of the frame that waits."""
+    """The number of the frame that waits, null where the settings keep none."""
 
-    review: int
+    review: int | None
 
 
 @router.get("")

@@ -39,6 +39,7 @@ export class LiveView {
       const open = this.cameras.find((one) => one.phase === "open") ?? this.cameras[0];
       this.choose(open ? open.name : null);
     }
+    this.stream();
     this.drawTools();
     this.drawTrouble();
     this.region.show(this.entry);
@@ -55,13 +56,14 @@ export class LiveView {
     this.region.show(this.entry);
   }
 
-  /** Show pictures while someone looks, and ask for none while nobody does. */
+  /** Show pictures while someone looks; ask for none while nobody does, or there is none: a browser loads for as long. */
   stream() {
     const shown = byId("picture");
     const own = this.own.camera !== null && this.own.camera === this.camera;
     byId("own").hidden = !own;
     shown.hidden = own || this.camera === null;
-    const source = document.hidden || shown.hidden ? "" : picture(`/cameras/${part(this.camera)}/stream.mjpg?fps=15`);
+    const wanted = !document.hidden && !shown.hidden && this.entry?.frames > 0;
+    const source = !wanted ? "" : picture(`/cameras/${part(this.camera)}/stream.mjpg?fps=15`);
     if (shown.getAttribute("src") !== source) {
       if (source) shown.src = source;
       else shown.removeAttribute("src");
