@@ -39,7 +39,7 @@ def test_a_page_without_a_picture_yet_has_loaded_all_the_same(browser, home):
     with served(home) as there, opened(browser, there) as page:
         page.wait_for_load_state("load")
         there.daemon.camera("camera1").pushed.push(thing("cup"))
-        page.wait_for_function("document.getElementById('picture').naturalWidth > 0")
+        page.wait_for_function("() => document.getElementById('picture').naturalWidth > 0")
 
 
 def test_a_daemon_that_is_gone_is_told_and_awaited(browser, home):
