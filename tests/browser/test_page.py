@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 
 import pytest
-from daemons import served, thing
+from daemons import eventually, served
 
 pytest.importorskip("playwright.sync_api")
 
@@ -38,8 +39,13 @@ def test_a_camera_that_is_lost_is_told_in_place_of_a_stale_picture(browser, home
 def test_a_page_without_a_picture_yet_has_loaded_all_the_same(browser, home):
     with served(home) as there, opened(browser, there) as page:
         page.wait_for_load_state("load")
-        there.daemon.camera("camera1").pushed.push(thing("cup"))
-        page.wait_for_function("() => document.getElementById('picture').naturalWidth > 0")
+        views = itertools.count()
+
+        def is_shown() -> bool:
+            there.show("cup", next(views))
+            return page.evaluate("() => document.getElementById('picture').naturalWidth") > 0
+
+        eventually(is_shown)
 
 
 def test_a_daemon_that_is_gone_is_told_and_awaited(browser, home):
