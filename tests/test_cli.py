@@ -167,6 +167,32 @@ def test_a_lesson_that_is_interrupted_teaches_nothing(taught_home):
     assert [one["label"] for one in run("classes", "list", "--home", taught_home, "--json").records] == ["cat"]
 
 
+LEFT_BEHIND = """
+import threading, time
+import numpy as np
+from edgecl.cli import app
+
+def read():
+    import cv2
+    while True:
+        cv2.GaussianBlur(np.zeros((2000, 2000), np.uint8), (31, 31), 0)
+
+def interrupted():
+    threading.Thread(target=read, daemon=True).start()
+    time.sleep(0.3)
+    print("said", end="")
+    return 130
+
+app.main = interrupted
+app.program()
+"""
+
+
+def test_what_is_left_in_native_code_does_not_change_how_it_ends():
+    ended = subprocess.run([sys.executable, "-c", LEFT_BEHIND], capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "said", "")
+
+
 def test_what_steers_a_terminal_is_made_visible(taught_home, tmp_path):
     name = "\x1b[2Jcup\x07.jpg"
     shown = run("predict", tmp_path / name, "--home", taught_home)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -106,3 +108,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else int(left.code is not None)
     return 0
+
+
+def program() -> NoReturn:
+    """`main` as a process of its own, whose status is the command's whatever is left of it.
+
+    Before Python 3.14 its end stops threads in the middle of native code, such as one that reads a camera after Ctrl-C,
+    and C++ aborts the process for it; so where one is left, the process ends without that.
+    """
+    status = main()
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # whoever read it may be gone
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
