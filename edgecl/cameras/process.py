@@ -187,10 +187,10 @@ class CameraProcess:
         if event["same_s"] > self._settings.read_timeout_s:
             trouble = f"{self.shown} has given the very same picture for {event['same_s']:.0f} s"
         since = before.since if before.phase == "open" else now
-        dropped = before.dropped + (self._newest != 0)
         if before.phase == "lost":
             log.info("camera %s is back", self.name)
         with self._lock:
+            dropped = before.dropped + (self._newest != 0)
             self._newest = event["frame"]
         self._condition = Condition("open", since, trouble, before.frames + 1, dropped, before.losses, now)
         self._wake()

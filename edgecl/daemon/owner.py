@@ -136,7 +136,7 @@ class Owner:
                 self._commands.put((command, done))
                 self._wake.set()
                 return done
-        done.set_exception(_ended())
+        done.set_exception(ended())
         return done
 
     def interrupt(self, act: Callable[[], Result]) -> Future[Result]:
@@ -261,10 +261,10 @@ class Owner:
         with self._asking:
             self._over = True
         if self._interlude is not None and not self._interlude[1].done():
-            self._interlude[1].set_exception(_ended())
+            self._interlude[1].set_exception(ended())
         with contextlib.suppress(queue.Empty):
             while True:
-                self._commands.get_nowait()[1].set_exception(_ended())
+                self._commands.get_nowait()[1].set_exception(ended())
 
 
 def _outcome(done: Future[Any], act: Callable[[], Any]) -> Callable[[], None]:
@@ -284,5 +284,6 @@ def given_up(done: Future[Any]) -> NoAnswer:
     return NoAnswer(SLOW)
 
 
-def _ended() -> DaemonEnded:
+def ended() -> DaemonEnded:
+    """What is said to whoever asks while it ends."""
     return DaemonEnded("found the daemon ending, expected it to run; ask again once it has started anew")

@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S
-from edgecl.daemon.owner import SLOW, given_up
-from edgecl.errors import CameraStalled, DaemonEnded, FrameUnusable, ImageRefused, InputRefused, NoAnswer
+from edgecl.daemon.owner import SLOW, ended, given_up
+from edgecl.errors import CameraStalled, FrameUnusable, ImageRefused, InputRefused, NoAnswer
 from edgecl.images import decode_image
 from edgecl.learner import LessonReport
 from edgecl.records import of_lesson, of_prediction, of_proof, of_report
@@ -195,4 +195,4 @@ def result_of(future: Future[Result], patience_s: float) -> Result:
     except OutOfTime as error:
         raise NoAnswer(SLOW) from error
     except CancelledError as error:
-        raise DaemonEnded("found the daemon ending, expected an answer; ask again once it has started anew") from error
+        raise ended() from error

@@ -14,8 +14,8 @@ from starlette.concurrency import run_in_threadpool
 
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.desk import Desk
-from edgecl.daemon.owner import SLOW, given_up
-from edgecl.errors import DaemonEnded, NoAnswer
+from edgecl.daemon.owner import SLOW, ended, given_up
+from edgecl.errors import NoAnswer
 from edgecl.images import decode_image
 from edgecl.learner import LessonReport
 from edgecl.records import ReportRecord, of_report
@@ -72,7 +72,7 @@ async def answered(future: Future[Result], patience_s: float = PATIENCE_S) -> Re
     except asyncio.CancelledError as error:
         if not future.cancelled():
             raise
-        raise DaemonEnded("found the daemon ending, expected an answer; ask again once it has started anew") from error
+        raise ended() from error
 
 
 async def picture_of(request: Request, name: str) -> NDArray[np.uint8]:
