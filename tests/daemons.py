@@ -117,19 +117,22 @@ class Running:
         both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         self.process = subprocess.Popen(command, text=True, env=environment, **both)
         self.said: list[str] = []
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.address = json.loads(self.expect('{"address": '))["address"]
         self.client = httpx.Client(base_url=self.address, timeout=PATIENCE_S)
 
     def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self.said.append(line.rstrip("\n"))
+        assert self.process.stdout is not None
+        with self.process.stdout as said:
+            for line in said:
+                self.said.append(line.rstrip("\n"))
 
     def expect(self, words: str) -> str:
         """The line that it says with these words in it."""
 
         def line() -> str | None:
-            assert self.process.poll() is None or any(words in one for one in self.said), "\n".join(self.said)
+            assert self._reader.is_alive() or any(words in one for one in self.said), "\n".join(self.said)
             return next((one for one in self.said if words in one), None)
 
         return eventually(line, words)
@@ -139,6 +142,14 @@ class Running:
         self.process.send_signal(number)
         return self.process.wait(PATIENCE_S)
 
+    def close(self) -> None:
+        """Stop it, whatever it does, and wait until all that it said is read."""
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(PATIENCE_S)
+
 
 @contextlib.contextmanager
 def running(home: Path, *arguments: object, environment: dict[str, str] | None = None) -> Iterator[Running]:
@@ -147,9 +158,4 @@ def running(home: Path, *arguments: object, environment: dict[str, str] | None =
     try:
         yield found
     finally:
-        found.client.close()
-        if found.process.poll() is None:
-            found.process.kill()
-        found.process.wait()
-        if found.process.stdout is not None:
-            found.process.stdout.close()
+        found.close()
