@@ -7,6 +7,7 @@ import pytest
 import tiny
 from daemons import eventually, thing, untaught
 
+from edgecl.daemon import newcomers
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S, SILENT_S
 from edgecl.daemon.numbers import Numbers
@@ -420,3 +421,51 @@ def test_a_camera_that_is_left_ends_its_lesson_and_is_forgotten(bench):
     bench.desk.leave(CAMERA)
     assert bench.settled(bench.desk.teaching.ended(hold)).lesson.label == "cup"
     assert CAMERA not in bench.desk.live
+
+
+# New things
+
+
+@pytest.fixture
+def keen(bench, monkeypatch):
+    """A bench that takes every view for another one: to so small a network all are nearly alike."""
+    monkeypatch.setattr(newcomers, "REDUNDANT", 2.0)
+    return bench
+
+
+def come_twice(bench, label):
+    for _ in range(2):
+        bench.show(label, newcomers.VIEWS, every_s=1.1)
+        bench.now += newcomers.APART_S
+
+
+def spoon_comes(bench):
+    """To who knows two other things."""
+    bench.hold("cup")
+    bench.hold("fork")
+    bench.until(lambda: not bench.desk.learner.due)
+    come_twice(bench, "spoon")
+
+
+def test_while_nothing_was_taught_nothing_is_new(keen):
+    come_twice(keen, "spoon")
+    assert keen.desk.state.newcomers == 0
+
+
+def test_what_is_unknown_and_comes_back_is_asked_about(keen):
+    spoon_comes(keen)
+    assert keen.desk.state.newcomers == 1
+
+
+def test_what_is_taught_in_another_way_is_asked_about_no_more(keen):
+    spoon_comes(keen)
+    keen.hold("spoon")
+    keen.until(lambda: not keen.desk.learner.due)
+    assert keen.desk.state.newcomers == 0
+
+
+def test_what_is_still_unknown_after_another_lesson_is_still_asked_about(keen):
+    spoon_comes(keen)
+    keen.hold("cup")
+    keen.until(lambda: not keen.desk.learner.due)
+    assert keen.desk.state.newcomers == 1

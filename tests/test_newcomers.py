@@ -93,3 +93,21 @@ def test_what_was_dismissed_or_forgotten_is_gone():
         street.newcomers.find(1)
     street.newcomers.forget()
     assert street.newcomers.asking() == []
+
+
+def test_what_is_known_by_now_is_asked_about_no_more():
+    street = Street()
+    for _ in range(2):
+        for thing in (1, 2):
+            street.passes(thing)
+    assert street.newcomers.keep_unknown(lambda vector: vector[2] > 0.5)
+    assert [group.picture for group in street.newcomers.asking()] == [b"\x01"]
+    assert not street.newcomers.keep_unknown(lambda vector: vector[2] > 0.5)
+
+
+def test_a_few_views_that_look_known_do_not_make_a_thing_known():
+    street = Street()
+    for _ in range(2):
+        street.passes(1)
+    few = [one.vector for one in street.newcomers.asking()[0].candidates][:VIEWS]
+    assert not street.newcomers.keep_unknown(lambda vector: any(vector is one for one in few))

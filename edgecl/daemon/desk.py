@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgecl import review
 from edgecl.daemon.changeover import Changeover
@@ -99,7 +100,7 @@ class Desk:
         self._watch, self._clock, self._numbers = watch, clock, numbers
         self._eyes: dict[str, Eye] = {}
         self._news: deque[tuple[float, str]] = deque(maxlen=NEWS)
-        self._tail = self.learner.backbone.tail_digest
+        self._tail, self._recogniser = self.learner.backbone.tail_digest, self.learner.recogniser
         self._classes: tuple[ClassSummary, ...] = ()
         self._covers: Mapping[int, int] = {}
         self._classes_of: tuple[int, Recogniser | None] | None = None
@@ -236,11 +237,24 @@ class Desk:
         """Keep a good frame for a moment; one that nobody taught, or is sure about, for longer."""
         candidate = candidate_of(self.learner.backbone, self.learner.settings.memory, part, sight)
         self.moments.keep(part.camera, candidate, prediction, now)
-        if prediction.unknown_score >= STRANGE and self.newcomers.see(candidate, now):
+        knows = self.learner.recogniser is not None  # while nothing was taught, all there is would be new
+        if knows and prediction.unknown_score >= STRANGE and self.newcomers.see(candidate, now):
             self._changed()
         if eye.doubtful(prediction) and now >= eye.asks_again and self.learner.settings.memory.review:
             eye.asks_again = now + ASKS_EVERY_S
             self._ask_later(candidate, prediction)
+
+    def _ask_no_more(self) -> None:
+        """Of new things, drop those that were taught by other means than their name here."""
+        recogniser = self._recogniser
+        if recogniser is None or recogniser.head.tail != self._tail:
+            return
+
+        def known(vector: NDArray[np.float32]) -> bool:
+            return recogniser.scores(Embedding(vector, self._tail)).unknown < STRANGE
+
+        if self.newcomers.keep_unknown(known):
+            self._changed()
 
     def _ask_later(self, candidate: Candidate, prediction: Prediction) -> None:
         try:
@@ -260,6 +274,9 @@ class Desk:
         if self.learner.backbone.tail_digest != self._tail:  # what was seen was embedded by another
             self._tail = self.learner.backbone.tail_digest
             self._let_go()
+        if self.learner.recogniser is not self._recogniser:
+            self._recogniser = self.learner.recogniser
+            self._ask_no_more()
 
     def forget(self, label: str) -> ForgetProof:
         """Delete a class for good, and with it all that was seen lately: it may show the same.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -107,6 +108,19 @@ class Newcomers:
             ItemUnknown: there is none of this number.
         """
         self._groups.remove(self.find(number))
+
+    def keep_unknown(self, known: Callable[[NDArray[np.float32]], bool]) -> bool:
+        """Ask no more about what was taught since; returns whether that was anything.
+
+        Args:
+            known: whether a frame with this vector, float32 (D,), is of something known by now.
+        """
+        taught = [
+            one for one in self.asking() if 2 * sum(known(view.vector) for view in one.candidates) > len(one.candidates)
+        ]
+        for group in taught:
+            self._groups.remove(group)
+        return bool(taught)
 
     def forget(self) -> None:
         """Keep nothing."""
