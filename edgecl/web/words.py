@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from typing_extensions import TypedDict
 
+from edgecl.cameras import redact
 from edgecl.cameras.process import Phase
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.hold import Count
@@ -81,9 +82,10 @@ class StateRecord(TypedDict):
 
 
 class CameraRecord(TypedDict):
-    """A camera, and how it is; `region` are the corners of the part that counts, none where the whole picture does."""
+    """A camera, and how it is; `url` without passwords, `region` the corners of the part that counts, none for all."""
 
     name: str
+    url: str
     pushed: bool
     phase: Phase
     since_s: float
@@ -158,6 +160,7 @@ def of_cameras(daemon: Daemon) -> list[CameraRecord]:
         found.append(
             {
                 "name": name,
+                "url": redact(camera.entry.url),
                 "pushed": camera.pushed is not None,
                 "phase": condition.phase,
                 "since_s": round(now - condition.since, 1),

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from daemons import eventually
+from daemons import eventually, served
 
 pytest.importorskip("playwright.sync_api")
 
-from pages import PHONE, answer, counts, go, held, look_through, press, see, teach
+from pages import PHONE, answer, counts, go, held, look_through, opened, press, see, teach
 from playwright.sync_api import expect
 
 pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
@@ -39,11 +39,32 @@ def test_the_last_lesson_is_undone(taught, there):
 
 
 def test_a_guide_leads_to_two_things_and_leaves(page):
-    expect(page.get_by_test_id("guide")).to_contain_text("Hold something before the camera")
+    expect(page.get_by_test_id("guide")).to_contain_text("These are sample photographs")
     teach(page, "whiskers", "camera1")
-    expect(page.get_by_test_id("guide")).to_contain_text("Now something else than whiskers")
+    expect(page.get_by_test_id("guide")).to_contain_text("another photograph than whiskers")
     teach(page, "mug", "camera2")
+    expect(page.get_by_test_id("guide")).to_contain_text("Now watch: it knows either")
+    answer(page, "camera1", "whiskers")
     expect(page.get_by_test_id("guide")).to_be_hidden()
+
+
+def test_before_a_camera_the_guide_says_to_hold_something(browser, home):
+    with served(home) as there, opened(browser, there) as page:
+        expect(page.get_by_test_id("guide")).to_contain_text("Hold something before the camera")
+
+
+def test_who_taught_two_things_before_needs_no_guide(known_page):
+    expect(known_page.get_by_test_id("class-card").nth(1)).to_be_visible()
+    expect(known_page.get_by_test_id("guide")).to_be_hidden()
+
+
+def test_on_a_phone_all_that_the_first_step_speaks_of_is_in_sight(page):
+    height = page.viewport_size["height"]
+    expect(page.get_by_test_id("guide")).to_be_visible()
+    for testid in ("guide", "live", "class-name", "add-class"):
+        box = page.get_by_test_id(testid).bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= height, testid
 
 
 def test_while_the_button_is_held_frames_are_counted_with_advice(page):
@@ -100,7 +121,6 @@ def test_a_page_that_is_closed_in_mid_lesson_leaves_a_whole_one(browser, there):
     context = browser.new_context(viewport=PHONE)
     page = context.new_page()
     go(page, there)
-    expect(page.locator("#moments li").first).to_be_visible()
     page.get_by_test_id("class-name").fill("whiskers")
     press(page, page.get_by_test_id("add-class"))
     see(page, 3)

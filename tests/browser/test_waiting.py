@@ -7,7 +7,7 @@ from daemons import Served, jpeg, served, thing, untaught
 
 pytest.importorskip("playwright.sync_api")
 
-from pages import counts, opened, photograph, pictures, turned
+from pages import DESK, PHONE, WIDE, counts, opened, photograph, pictures, turned
 from playwright.sync_api import Page, expect
 
 pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
@@ -96,6 +96,9 @@ def test_a_new_thing_that_keeps_coming_back_is_named_and_known(browser, home):
             card = page.get_by_test_id("newcomer").first
             with turned(there, "coffee", away_s=3.5):
                 expect(card).to_be_visible()
+            for size in (DESK, WIDE, PHONE):
+                page.set_viewport_size(size)
+                assert card.get_by_role("textbox").bounding_box()["width"] > 100, size
             card.get_by_role("textbox").fill("mug")
             card.get_by_role("textbox").press("Enter")
             expect(page.get_by_test_id("newcomer")).to_have_count(0)

@@ -54,6 +54,7 @@ export class LiveView {
     this.drawTools();
     this.drawTrouble();
     this.region.show(this.entry);
+    this.page.guide.draw();
   }
 
   /** Show pictures while someone looks; ask for none while nobody does, or there is none: a browser loads for as long. */

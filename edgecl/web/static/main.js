@@ -2,6 +2,7 @@
 
 import { post, Socket } from "./api.js";
 import { byId, el, note, tried, write } from "./dom.js";
+import { Guide } from "./guide.js";
 import { History } from "./history.js";
 import { LiveView } from "./live.js";
 import { Quality } from "./quality.js";
@@ -16,13 +17,14 @@ export class Page {
     this.state = { classes: [], swap: null, news: [] };
     this.teaching = new Teaching(this);
     this.view = new LiveView(this);
+    this.guide = new Guide(this);
     this.review = new Review(this);
     this.quality = new Quality(this);
     this.history = new History(this);
     this.buildTabs();
     this.socket = new Socket({
       line: (open) => this.line(open),
-      live: (live) => { this.view.live(live); this.teaching.live(live); },
+      live: (live) => { this.view.live(live); this.teaching.live(live); this.guide.live(live); },
       state: (state) => this.take(state),
     });
   }
@@ -37,7 +39,7 @@ export class Page {
     this.state = state;
     write(byId("mismatch"), state.mismatch ?? "");
     byId("mismatch").hidden = state.mismatch === null;
-    for (const part of [this.view, this.teaching, this.review, this.quality, this.history]) part.state(state);
+    for (const part of [this.view, this.teaching, this.guide, this.review, this.quality, this.history]) part.state(state);
     const waiting = state.reviews + state.newcomers;
     byId("tab-review").replaceChildren("Review", ...(waiting ? [" ", el("b", {}, String(waiting)), el("span", { className: "for-readers" }, " waiting")] : []));
     this.line(true);

@@ -31,7 +31,6 @@ export class Teaching {
   }
 
   build() {
-    this.guide = el("div", { className: "sheet guide", "data-testid": "guide", hidden: true });
     this.told = el("div", { className: "sheet report", "data-testid": "report" });
     this.name = el("input", { id: "new-name", "data-testid": "class-name", autocomplete: "off", maxLength: 100, enterKeyHint: "done", placeholder: "name of a new thing", "aria-label": "Name of a new thing" });
     this.newHold = this.holdButton(() => this.name.value.trim(), "add-class", "main");
@@ -41,7 +40,7 @@ export class Teaching {
     const form = el("form", { className: "add", onsubmit: (event) => { event.preventDefault(); this.newHold.focus(); } }, this.name);
     const addition = el("div", { className: "sheet" }, el("h2", {}, "Something new"), form, el("div", { className: "teach" }, this.newHold, this.newSlow), this.newSeen);
     this.knows = el("h2", {}, "What it knows");
-    byId("panel-teach").replaceChildren(this.guide, addition, this.knows, this.cards.node);
+    byId("panel-teach").replaceChildren(addition, this.knows, this.cards.node);
   }
 
   /** @param {() => string} label @param {string} testid @param {string} kind class names */
@@ -168,23 +167,5 @@ export class Teaching {
   state(state) {
     this.cards.state(state.classes);
     this.knows.hidden = !state.classes.length;
-    this.drawGuide(state.classes);
-  }
-
-  /** Two things in under a minute, without reading anything else. */
-  drawGuide(classes) {
-    const first = classes[0]?.label;
-    const key = `${Math.min(classes.length, 2)}/${first}`;
-    if (key === this.guideKey) return;
-    this.guideKey = key;
-    this.guide.hidden = classes.length >= 2;
-    const steps = [
-      first ? `It knows ${words.named(first)}.` : "Hold something before the camera, name it below, and hold the button for three seconds while you turn it.",
-      first ? `Now something else than ${words.named(first)}, with a name of its own.` : "Do the same with something else.",
-      "Show it either: it knows. Show it anything else: unknown.",
-    ];
-    const item = (text, place) => el("li", { className: place === classes.length ? "now" : "" },
-      el("b", { "aria-hidden": "true" }, place < classes.length ? "✓" : String(place + 1)), el("span", {}, text));
-    this.guide.replaceChildren(el("h2", {}, "Two things in a minute"), el("ol", {}, ...steps.map(item)));
   }
 }
