@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgecl.errors import ConfigRefused
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -72,6 +75,13 @@ class CameraEntry(_Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")] | None = None  # camera1, camera2 … without
     roi: Roi = None
     rate_max_hz: Positive = 30.0  # frames looked at
+
+    @field_validator("url")
+    @classmethod
+    def _can_be_opened_anew(cls, url: str) -> str:
+        if url == "-":
+            raise ValueError("standard input is for edgecl teach and predict; name a camera that can be opened anew")
+        return url
 
 
 class ServerSettings(_Section):
@@ -202,8 +212,12 @@ def load_settings(home: Path) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise ConfigRefused(f"could not read {path}: {error}; expected TOML; mend or remove the file") from error
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(str(part) for part in fault['loc'])}: found {fault['input']!r}, {fault['msg'].lower()}"
-            for fault in error.errors()
-        )
-        raise ConfigRefused(f"{path} cannot be used: {faults}; mend these lines or remove the file") from error
+        faults = [f"{'.'.join(map(str, fault['loc']))}: {complaint(fault)}" for fault in error.errors()]
+        raise ConfigRefused(
+            f"{path} cannot be used: {'; '.join(faults)}; mend these lines or remove the file"
+        ) from error
+
+
+def complaint(fault: ErrorDetails) -> str:
+    """What was found in the place of a value, and why that cannot be used."""
+    return f"found {fault['input']!r}, {fault['msg'].removeprefix('Value error, ').lower()}"

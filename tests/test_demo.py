@@ -1,6 +1,7 @@
 """The demonstration: the script, the session behind the live one, and the live one in a terminal."""
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -12,11 +13,15 @@ import sys
 import termios
 import time
 
+import httpx
 import pytest
 from commands import PROGRAM, bare_home, picture, run
 
+from edgecl.cameras import sample
+from edgecl.cli import run as serving
+from edgecl.cli import stage
 from edgecl.demonstration import CLASSES
-from edgecl.errors import StoreUnwritable
+from edgecl.errors import ExtraMissing, StoreUnwritable
 from edgecl.home import Home
 from edgecl.session import ENTER, ESCAPE, Session
 from edgecl.types import Frame
@@ -54,6 +59,69 @@ def test_without_a_home_of_its_own_the_script_leaves_the_users_memory_alone(home
     for words in ("after its lesson", "at the end", "forgetting", *CLASSES, "survived restart: yes"):
         assert words in done.stdout
     assert [path.name for path in home.iterdir()] == ["current"]
+
+
+# The page
+
+
+@pytest.fixture
+def served_with(monkeypatch):
+    """What the page was asked to show, and where; it is not served."""
+    asked = []
+    monkeypatch.setattr(serving, "serve", lambda place, cameras, server, ready: asked.append((cameras, server)))
+    return asked
+
+
+def urls(cameras):
+    return [one.url for one in cameras]
+
+
+def test_the_page_is_served_where_it_was_asked_to_be(home):
+    with subprocess.Popen(
+        [*PROGRAM, "demo", "sample://cat?fps=15", "--port", "0", "--json", "--home", str(home)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as demo:
+        try:
+            address = json.loads(demo.stdout.readline())["address"]
+            cameras = httpx.get(f"{address}/api/v1/cameras").json()
+            assert "What it sees" in httpx.get(address).text
+        finally:
+            demo.terminate()
+    assert [one["url"] for one in cameras] == ["sample://cat?fps=15", "browser:"]
+    assert demo.returncode == 0
+
+
+def test_camera_0_is_shown_where_it_gives_pictures(home, served_with, monkeypatch):
+    monkeypatch.setattr(stage, "camera_works", lambda settings: True)
+    told = run("demo", "--home", home)
+    assert (told.status, told.err, urls(served_with[0][0])) == (0, "", ["0", "browser:"])
+
+
+def test_else_sample_photographs_are(home, served_with, monkeypatch):
+    monkeypatch.setattr(stage, "camera_works", lambda settings: False)
+    told = run("demo", "--home", home)
+    assert told.err == "camera 0 gives no picture; showing sample photographs instead\n"
+    assert urls(served_with[0][0]) == ["sample://cat,coffee,rocket?fps=15&each=12", "browser:"]
+
+
+def test_without_those_the_browser_is_asked_for_its_camera(home, served_with, monkeypatch):
+    def missing(name):
+        raise ExtraMissing("sample://", "demo")
+
+    monkeypatch.setattr(stage, "camera_works", lambda settings: False)
+    monkeypatch.setattr(sample, "photograph", missing)
+    told = run("demo", "--home", home)
+    assert "pip install 'edgecl[demo]'" in told.err
+    assert urls(served_with[0][0]) == ["browser:"]
+
+
+def test_where_it_answers_can_be_said(home, served_with, tmp_path):
+    (tmp_path / "token").write_text("a token that is long enough\n")
+    given = ("--host", "0.0.0.0", "--port", 1234, "--token-file", tmp_path / "token")
+    assert run("demo", "sample://cat", *given, "--home", home).status == 0
+    server = served_with[0][1]
+    assert (server.host, server.port, server.token_file) == ("0.0.0.0", 1234, tmp_path / "token")
 
 
 # The session

@@ -37,7 +37,7 @@ def commands(command: Any, path: str = "edgecl") -> Iterator[tuple[str, Any]]:
 
 COMMANDS = dict(commands(typer.main.get_command(app)))
 SECTIONS = {name: getattr(Settings(), name) for name in Settings.model_fields if name != "cameras"}
-SECTIONS["cameras"] = CameraEntry(url="-")  # one of a list
+SECTIONS["cameras"] = CameraEntry(url="0")  # one of a list
 SETTINGS = [(section, name) for section, one in SECTIONS.items() for name in type(one).model_fields]
 
 

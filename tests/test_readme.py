@@ -102,10 +102,11 @@ def test_every_command_prints_what_the_readme_says(tmp_path, backbone_folder):
     install_first(home, backbone_folder)  # as `make demo` or the wheel would have
     places = {"EDGECL_HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command, expected in steps():
+        screen = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
         done = subprocess.run(
-            ["bash", "-c", command], cwd=tmp_path, env=os.environ | places, capture_output=True, text=True, check=False
+            ["bash", "-c", command], cwd=tmp_path, env=os.environ | places, text=True, check=False, **screen
         )
-        assert done.returncode == 0, f"$ {command}\n{done.stdout}{done.stderr}"
+        assert done.returncode == 0, f"$ {command}\n{done.stdout}"
         missing = first_missing(expected, done.stdout)
         assert missing is None, f"$ {command}\nexpected: {missing}\nprinted:\n{done.stdout}"
 

@@ -106,9 +106,8 @@ def photograph(name: str) -> NDArray[np.uint8]:
     """
     if name not in _FILES:
         raise CameraUnavailable(f"found no photograph {name!r}, expected one of: {', '.join(PHOTOGRAPHS)}")
-    package = importlib.util.find_spec(
-        "skimage"
-    )  # looked for, not imported: that takes a second, and only files are used
+    # Looked for, not imported: that takes a second, and only files are used.
+    package = importlib.util.find_spec("skimage")
     if package is None or not package.submodule_search_locations:
         raise ExtraMissing("sample://", "demo")
     path = Path(package.submodule_search_locations[0], "data", _FILES[name])

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecl.cli.options import HomeOption, JsonOption
+from edgecl.cli.options import HomeOption, HostOption, JsonOption, PortOption, TokenFileOption
 from edgecl.cli.terminal import Terminal, columns, share
 
 if TYPE_CHECKING:
+    from edgecl.config import ServerSettings
     from edgecl.demonstration import Demonstration
     from edgecl.home import Home
 
-SAMPLES = "sample://cat,coffee,rocket?fps=15&each=8"  # each long enough to be taught, and soon back
+PHOTOGRAPHS = ("cat", "coffee", "rocket")
+SAMPLES = f"sample://{','.join(PHOTOGRAPHS)}?fps=15&each=12"  # each long enough to be taught, and soon back
 
 commands = typer.Typer()
 
@@ -35,6 +37,9 @@ def demo(
         bool, typer.Option("--terminal", help="Draw it in this terminal, without a browser.")
     ] = False,
     in_window: Annotated[bool, typer.Option("--window", help="Show it in a window of its own, with keys.")] = False,
+    host: HostOption = None,
+    port: PortOption = None,
+    token_file: TokenFileOption = None,
     home: HomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -45,6 +50,7 @@ def demo(
     """
     from edgecl.cli.exporting import ensure_backbone
     from edgecl.cli.live import live
+    from edgecl.cli.run import server_settings
     from edgecl.errors import InputRefused
     from edgecl.home import Home
 
@@ -71,27 +77,44 @@ def demo(
 
         live(place, src, terminal, Window.open)
     else:
-        _page(place, src, terminal)
+        _page(place, src, server_settings(place, host=host, port=port, token_file=token_file), terminal)
 
 
-def _page(place: Home, src: str | None, terminal: Terminal) -> None:
+def _page(place: Home, src: str | None, server: ServerSettings, terminal: Terminal) -> None:
     """The daemon with its page, on a camera or on sample photographs; a browser may send its own camera's pictures."""
     import os
     import webbrowser
 
-    from edgecl.cli.live import camera_or_none
     from edgecl.cli.run import serve
     from edgecl.config import CameraEntry
 
-    src = src or camera_or_none(place.settings.camera, terminal) or SAMPLES
-    cameras = [CameraEntry(url=src, name="camera"), CameraEntry(url="browser:", name="browser")]
+    src = src or _source(place, terminal)
+    cameras = [] if src is None else [CameraEntry(url=src, name="camera")]
+    cameras.append(CameraEntry(url="browser:", name="browser"))
 
     def ready(address: str) -> None:
         terminal.answer({"address": address, "pid": os.getpid()}, f"open {address} in a browser; Ctrl-C ends this")
         if sys.stdout.isatty() and _has_desktop():
             webbrowser.open(address)
 
-    serve(place, cameras, place.settings.server, ready)
+    serve(place, cameras, server, ready)
+
+
+def _source(place: Home, terminal: Terminal) -> str | None:
+    """Camera 0, else sample photographs, else nothing: then there is the browser's camera."""
+    from edgecl.cameras.sample import photograph
+    from edgecl.cli.stage import CAMERA, camera_works
+    from edgecl.errors import ExtraMissing
+
+    if camera_works(place.settings.camera):
+        return CAMERA
+    try:
+        photograph(PHOTOGRAPHS[0])
+    except ExtraMissing as error:
+        terminal.note(f"camera 0 gives no picture, and there are no sample photographs: {error}")
+        return None
+    terminal.note("camera 0 gives no picture; showing sample photographs instead")
+    return SAMPLES
 
 
 def _has_desktop() -> bool:

@@ -109,21 +109,27 @@ def export_learned_head(
 
 
 def ensure_backbone(place: Home, terminal: Terminal) -> None:
-    """Export the default backbone where the home has none and none came with the wheel.
+    """Export the default backbone where the home never had one and none came with the wheel.
 
     Raises:
-        ExtraMissing: it cannot be made here.
+        BackboneMissing: it cannot be made here, or what was there before should rather be put back.
     """
-    from edgecl.errors import BackboneMissing
+    from edgecl.errors import BackboneMissing, ExtraMissing
     from edgecl.releases import current
+    from edgecl.releases.slots import has_releases
 
     try:
         current(place.folder)
-    except BackboneMissing:
+    except BackboneMissing as missing:
+        if has_releases(place.folder):
+            raise
         terminal.note(f"no backbone in {place.folder} yet: making {BACKBONE}, which takes a minute, once")
         from edgecl.workstation.delivery import Order
 
-        terminal.note(_text(_deliver(place, terminal, Order(BACKBONE))))
+        try:
+            terminal.note(_text(_deliver(place, terminal, Order(BACKBONE))))
+        except ExtraMissing as error:
+            raise missing from error
 
 
 def _deliver(place: Home, terminal: Terminal, order: Order, out: Path | None = None, force: bool = False) -> Delivery:

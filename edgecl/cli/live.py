@@ -16,7 +16,6 @@ from edgecl.session import Session
 
 if TYPE_CHECKING:
     from edgecl.cli.terminal import Terminal
-    from edgecl.config import CameraSettings
     from edgecl.home import Home
     from edgecl.types import Frame
 
@@ -39,14 +38,6 @@ class Surface(Protocol):
         """Draw what is so at `monotonic` s; `frame` is the newest one."""
 
 
-def camera_or_none(settings: CameraSettings, terminal: Terminal) -> str | None:
-    """Camera 0 where it gives pictures; else None, which is told."""
-    if camera_works(settings):
-        return CAMERA
-    terminal.note("camera 0 gives no picture; showing sample photographs instead")
-    return None
-
-
 def live(
     place: Home, src: str | None, terminal: Terminal, opened: Callable[[], AbstractContextManager[Surface]]
 ) -> None:
@@ -62,8 +53,12 @@ def live(
         CameraError: the source never gave a picture.
     """
     settings = place.settings.camera
+    if src is None and camera_works(settings):
+        src = CAMERA
+    elif src is None:
+        terminal.note("camera 0 gives no picture; showing sample photographs instead")
     with (
-        contextlib.closing(Stage(src or camera_or_none(settings, terminal), settings)) as stage,
+        contextlib.closing(Stage(src, settings)) as stage,
         place.watched(live=stage.live) as watch,
         Signals.noted() as signals,
         opened() as surface,

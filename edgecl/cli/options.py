@@ -20,3 +20,12 @@ HomeOption = Annotated[
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the answer as JSON, one object or one object a line, on stdout.")
 ]
+HostOption = Annotated[str | None, typer.Option("--host", help="Address to answer at.", show_default="127.0.0.1")]
+PortOption = Annotated[
+    int | None,
+    typer.Option("--port", min=0, max=65_535, help="Port to answer at; 0 for a free one.", show_default="8420"),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", metavar="F", help="File with the token that others have to show.", show_default=False),
+]

@@ -48,7 +48,7 @@ def predict(
         learner = watch.learner
         for url in src:
             answers: Counter[str] = Counter()
-            away = False
+            away, waiting = False, 0
             try:
                 for found in footage(url, place.settings.camera, limit, every=every):
                     if not isinstance(found, Frame):
@@ -69,16 +69,17 @@ def predict(
                         kept = {"review": daemon.keep_for_review(found) if uncertain(prediction) else None}
                     elif review:
                         kept = {"review": note(learner, found, sight, prediction)}
+                    waiting += kept.get("review") is not None
                     terminal.answer(of_prediction(found, prediction) | kept, _text(found, prediction))
                     answers[prediction.label or "unknown"] += 1
             except (CameraError, InputRefused) as error:  # the other sources may be sound
                 terminal.note(f"edgecl: {error}")
                 refused = True
             except KeyboardInterrupt:  # the usual end of a camera
-                _sum_up(terminal, url, answers)
+                _sum_up(terminal, url, answers, waiting if review else None)
                 raise
             refused |= away
-            _sum_up(terminal, url, answers)
+            _sum_up(terminal, url, answers, waiting if review else None)
     if refused:
         raise typer.Exit(1)
 
@@ -173,10 +174,14 @@ def _text(frame: Frame, prediction: Prediction) -> str:
     return f"{frame.camera} {frame.index:>5}  {answer:<20} {near:<32} {1000 * prediction.age:4.0f} ms"
 
 
-def _sum_up(terminal: Terminal, url: str, answers: Counter[str]) -> None:
-    """What share of the frames showed what; nothing for a single picture."""
+def _sum_up(terminal: Terminal, url: str, answers: Counter[str], waiting: int | None) -> None:
+    """What share of the frames showed what, but for a single picture; and how many wait for review, if it was asked."""
     from edgecl.cameras import redact
 
-    if answers.total() > 1 and not terminal.as_json:
-        parts = [f"{label} {share(count / answers.total())}" for label, count in answers.most_common()]
+    if terminal.as_json or not answers:
+        return
+    parts = [f"{label} {share(count / answers.total())}" for label, count in answers.most_common()]
+    if answers.total() > 1:
         terminal.note(f"{redact(url)}: {plural(answers.total(), 'frame')}: {', '.join(parts)}")
+    if waiting is not None:
+        terminal.note(f"{redact(url)}: {waiting} kept for review{', see: edgecl review' if waiting else ''}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecl.cli.options import HomeOption, JsonOption
+from edgecl.cli.options import HomeOption, HostOption, JsonOption, PortOption, TokenFileOption
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,13 +33,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="URL", help="Camera to look through; may be repeated. Else those of edgecl.toml."),
     ] = None,
-    host: Annotated[str | None, typer.Option(help="Address to answer at.", show_default="127.0.0.1")] = None,
-    port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port to answer at; 0 for a free one.", show_default="8420")
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="F", help="File with the token that others have to show.", show_default=False)
-    ] = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    token_file: TokenFileOption = None,
     log_format: Annotated[
         str | None, typer.Option(metavar="text|json", help="How events are written.", show_default="text")
     ] = None,
@@ -52,22 +48,34 @@ def run(
     """
     from edgecl.cli.exporting import ensure_backbone
     from edgecl.cli.terminal import Terminal
-    from edgecl.config import CameraEntry, ServerSettings
+    from edgecl.config import CameraEntry
     from edgecl.home import Home
 
     place = Home.at(home)
-    given = {"host": host, "port": port, "token_file": token_file, "log_format": log_format}
-    server = _settings(
-        ServerSettings, place.settings.server.model_dump() | {k: v for k, v in given.items() if v is not None}
-    )
+    server = server_settings(place, host=host, port=port, token_file=token_file, log_format=log_format)
     cameras = [_settings(CameraEntry, {"url": url}) for url in camera or ()]
     terminal = Terminal(as_json)
     ensure_backbone(place, terminal)
 
     def ready(address: str) -> None:
         terminal.answer({"address": address, "pid": os.getpid()}, f"answers at {address}")
+        if not (cameras or place.settings.cameras):
+            terminal.note("it looks through no camera: name one with --camera URL, or under [[cameras]] in edgecl.toml")
 
     serve(place, cameras, server, ready)
+
+
+def server_settings(place: Home, **given: str | int | Path | None) -> ServerSettings:
+    """The home's [server] with what was given on the command line in its place.
+
+    Raises:
+        ConfigRefused: a value cannot be used.
+    """
+    from edgecl.config import ServerSettings
+
+    values = {name: value for name, value in given.items() if value is not None}
+    found: ServerSettings = _settings(ServerSettings, place.settings.server.model_dump() | values)
+    return found
 
 
 def serve(place: Home, cameras: Sequence[CameraEntry], server: ServerSettings, ready: Callable[[str], None]) -> None:
@@ -124,11 +132,12 @@ def _settings(kind: Any, values: dict[str, Any]) -> Any:
     """
     from pydantic import ValidationError
 
+    from edgecl.config import complaint
     from edgecl.errors import ConfigRefused
 
     try:
         return kind.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"]).replace("_", "-")
-        raise ConfigRefused(f"--{name}: found {fault['input']!r}, {fault['msg'].lower()}") from error
+        name = ".".join(str(part) for part in fault["loc"]).replace("_", "-").replace("url", "camera")
+        raise ConfigRefused(f"--{name}: {complaint(fault)}") from error

@@ -35,6 +35,7 @@ def teach(
 ) -> None:
     """Teach one class from a camera, a video or pictures."""
     from edgecl.cameras.footage import ends, footage
+    from edgecl.cli.exporting import ensure_backbone
     from edgecl.errors import CameraStalled, FrameUnusable
     from edgecl.hands import hands_of
     from edgecl.home import Home
@@ -46,6 +47,7 @@ def teach(
     place = Home.at(home)
     if limit is None and seconds is None and not ends(src):
         seconds = SECONDS
+    ensure_backbone(place, terminal)
     with hands_of(place) as hands, terminal.progress(f"looking at {label}", limit) as step:
         held = hands.hold(src, label, seconds) if seconds is not None and limit is None else None
         if held is not None:  # a daemon looks through that camera, and nobody else can

@@ -53,7 +53,7 @@ def current(home: Path) -> Path:
     active = _active(home) or _decided(home)
     if active is not None:
         return active
-    if _used(home):
+    if has_releases(home):
         raise BackboneMissing(
             f"found no backbone behind {home / CURRENT}, though releases lie in {home / 'releases'}; go back to the "
             "one before with `edgecl release rollback`, or run `edgecl export` with this --home"
@@ -263,7 +263,8 @@ def _decided(home: Path) -> Path | None:
     return None
 
 
-def _used(home: Path) -> bool:
+def has_releases(home: Path) -> bool:
+    """Whether a backbone was ever put into `home`, whatever became of it."""
     return bool(folders(home)) or (home / journals.JOURNAL_FILE).exists()
 
 
