@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 WEB_S = 10.0  # the web server does something in between at least so often, unless it hangs
 MQTT_S = 120.0  # a name that cannot be resolved, or a broker that does not greet, is waited for
 
+_OPTIONS = {"url": "--camera"}  # that are not called as the setting is
+
 commands = typer.Typer()
 
 
@@ -139,5 +141,5 @@ def _settings(kind: Any, values: dict[str, Any]) -> Any:
         return kind.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
-        name = ".".join(str(part) for part in fault["loc"]).replace("_", "-").replace("url", "camera")
-        raise ConfigRefused(f"--{name}: {complaint(fault)}") from error
+        name = str(fault["loc"][0])
+        raise ConfigRefused(f"{_OPTIONS.get(name) or '--' + name.replace('_', '-')}: {complaint(fault)}") from error

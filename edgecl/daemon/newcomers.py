@@ -67,6 +67,12 @@ class Group:
             self._sum = self._sum + candidate.vector
 
 
+def _is_known(group: Group, known: Callable[[NDArray[np.float32]], bool]) -> bool:
+    """Whether most of its views are; a few that lie far apart stand for all."""
+    views = list(group.candidates)[:: max(1, len(group.candidates) // VIEWS)]
+    return 2 * sum(known(view.vector) for view in views) > len(views)
+
+
 class Newcomers:
     """All groups. They live as long as the daemon: nothing is written before someone names one."""
 
@@ -110,17 +116,15 @@ class Newcomers:
         self._groups.remove(self.find(number))
 
     def keep_unknown(self, known: Callable[[NDArray[np.float32]], bool]) -> bool:
-        """Ask no more about what was taught since; returns whether that was anything.
+        """Ask no more about what was taught since; returns whether anything of it was asked about.
 
         Args:
             known: whether a frame with this vector, float32 (D,), is of something known by now.
         """
-        taught = [
-            one for one in self.asking() if 2 * sum(known(view.vector) for view in one.candidates) > len(one.candidates)
-        ]
+        taught = [group for group in self._groups if _is_known(group, known)]
         for group in taught:
             self._groups.remove(group)
-        return bool(taught)
+        return any(group.asks for group in taught)
 
     def forget(self) -> None:
         """Keep nothing."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from edgecl.cameras import redact
 from edgecl.config import CameraEntry, Roi
 from edgecl.files import write_durably
@@ -15,6 +17,7 @@ from edgecl.files import write_durably
 log = logging.getLogger(__name__)
 
 REGIONS = "regions.json"  # in the home
+_ROI: TypeAdapter[Roi] = TypeAdapter(Roi)
 
 
 @dataclass(frozen=True)
@@ -72,5 +75,5 @@ def _read(path: Path) -> dict[str, Drawn]:
 
 def _drawn(record: dict[str, Any]) -> Drawn:
     """A record of the file, checked as settings are."""
-    instead_of, roi = (CameraEntry(url="-", roi=record[name]).roi for name in ("instead_of", "roi"))
+    instead_of, roi = (_ROI.validate_python(record[name]) for name in ("instead_of", "roi"))
     return Drawn(str(record["camera"]), instead_of, roi)

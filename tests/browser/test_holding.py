@@ -48,6 +48,19 @@ def test_a_guide_leads_to_two_things_and_leaves(page):
     expect(page.get_by_test_id("guide")).to_be_hidden()
 
 
+def test_who_wants_no_guide_lets_it_go(page):
+    page.get_by_role("button", name="Dismiss the first steps").click()
+    expect(page.get_by_test_id("guide")).to_be_hidden()
+    teach(page, "whiskers", "camera1")
+    expect(page.get_by_test_id("guide")).to_be_hidden()
+
+
+def test_the_guide_says_to_who_listens_at_which_step_they_are(page):
+    expect(page.get_by_test_id("guide").locator("[aria-current=step]")).to_contain_text("Step 1 of 3: These are")
+    teach(page, "whiskers", "camera1")
+    expect(page.get_by_test_id("guide").locator("[aria-current=step]")).to_contain_text("Step 2 of 3: Wait for")
+
+
 def test_before_a_camera_the_guide_says_to_hold_something(browser, home):
     with served(home) as there, opened(browser, there) as page:
         expect(page.get_by_test_id("guide")).to_contain_text("Hold something before the camera")

@@ -29,6 +29,7 @@ export class Guide {
   /** @param {object} state */
   state(state) {
     this.labels = state.classes.map((one) => one.label);
+    this.known = new Set([...this.known].filter((label) => this.labels.includes(label))); // renamed is not known twice
     if (!this.begun) this.over = this.labels.length >= 2; // whoever taught them needs no first steps
     this.begun = true;
     this.draw();
@@ -44,6 +45,12 @@ export class Guide {
     this.draw();
   }
 
+  leave() {
+    this.over = true;
+    this.draw();
+    byId("new-name").focus();
+  }
+
   draw() {
     if (!this.begun) return;
     const done = Math.min(this.labels.length, 2);
@@ -56,8 +63,11 @@ export class Guide {
     document.body.classList.toggle("untaught", done === 0);
     const known = this.labels.length ? words.named(this.labels[0]) : "the first";
     const steps = [done ? `It knows ${known}.` : said.first, said.second(known), said.third];
-    const item = (text, place) => el("li", { className: place === done ? "now" : "" },
-      el("b", { "aria-hidden": "true" }, place < done ? "✓" : String(place + 1)), el("span", {}, text));
-    this.node.replaceChildren(el("h2", {}, "Two things in a minute"), el("ol", {}, ...steps.map(item)));
+    const item = (text, place) => el("li", place === done ? { className: "now", "aria-current": "step" } : {},
+      el("b", { "aria-hidden": "true" }, place < done ? "✓" : String(place + 1)),
+      el("span", {}, el("span", { className: "for-readers" }, `Step ${place + 1} of ${steps.length}${place < done ? ", done" : ""}: `), text));
+    this.node.replaceChildren(el("h2", {}, "Two things in a minute"),
+      el("button", { className: "plain", "aria-label": "Dismiss the first steps", onclick: () => this.leave() }, "✕"),
+      el("ol", {}, ...steps.map(item)));
   }
 }
