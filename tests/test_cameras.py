@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
+import boards
 import cv2
 import numpy as np
 import pytest
@@ -32,17 +33,26 @@ from edgecl.types import Frame
 
 QUICK = CameraSettings(open_timeout_s=1.0, read_timeout_s=0.6, retry_first_s=0.1, retry_longest_s=0.3)
 FORMS = {  # of every scheme: addresses that it alone accepts
+    "csi": ("csi://0", "csi://1"),
     "folder": ("photos", "photos/", "cup.jpg", "file://{here}/cup.jpg", "plain"),
+    "pipe": ("pipe:rpicam-vid -o -", "pipe:640x480/bgr cat x.mp4", "pipe:cat cup.jpg"),
     "network": ("rtsp://h/x", "RTSPS://h:554/x", "http://h/x.jpg", "https://u:p@h/video.mp4"),
     "sample": ("sample://", "sample://cat?seed=1"),
     "stdin": ("-",),
     "usb": ("0", "usb:0", "/dev/video0", "usb:/dev/video1", "/dev/v4l/by-id/usb-Cam_1-video-index0"),
     "video": ("cup.mp4", "file://{here}/cup%20board.MKV", "unnamed"),
 }
-GOOD = {"folder": "photos", "sample": "sample://cat", "video": "cup.mp4"}  # of the others `opened` knows how
+GOOD = {
+    "folder": "photos",
+    "pipe": "pipe:sh -c 'while cat cup.jpg; do sleep 0.01; done # rtsp://ann:secret@h'",
+    "sample": "sample://cat",
+    "video": "cup.mp4",
+}  # of the others `opened` knows how
 BAD = {
+    "csi": "csi://0",
     "folder": "empty",
     "network": "http://127.0.0.1:9/x",
+    "pipe": "pipe:false",
     "sample": "sample://unicorn",
     "stdin": "-",
     "usb": "usb:99",
@@ -82,6 +92,10 @@ def opened(scheme: str) -> Iterator[Frames]:
         elif scheme == "network":
             server = stack.enter_context(serving(Server(every_s=0.005)))
             frames = open_camera(f"http://{server.address}/stream?password=secret", QUICK)
+        elif scheme == "csi":
+            patch = stack.enter_context(pytest.MonkeyPatch.context())
+            patch.setenv("PATH", str(boards.raspberry(Path("bin").absolute())))
+            frames = open_camera("csi://0", QUICK)
         elif scheme == "usb":
             if not os.access("/dev/video0", os.R_OK | os.W_OK):
                 pytest.skip("this machine has no camera")
@@ -148,11 +162,13 @@ def test_a_bad_source_gives_one_camera_error_and_nothing_is_printed(
 
 
 def test_only_cameras_that_run_in_real_time_are_live(here: Path) -> None:
-    assert all(is_live(url) for url in ("0", "rtsp://h/x", "http://h/x", "sample://cat?fps=15"))
+    assert all(is_live(url) for url in ("0", "rtsp://h/x", "http://h/x", "sample://cat?fps=15", "pipe:x", "csi://0"))
     assert not any(is_live(url) for url in ("photos", "cup.jpg", "cup.mp4", "-", "sample://cat"))
 
 
-@pytest.mark.parametrize("url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x", "pipe:x.mp4"))
+@pytest.mark.parametrize(
+    "url", ("nothing", "", "a\0b", "gopher://host/x", "ftp://u:secret@host/x", "0x", "csi:x", "csi://x")
+)
 def test_an_unknown_address_is_told_all_the_forms_there_are(url: str, here: Path) -> None:
     with pytest.raises(CameraUnavailable, match="expected one of") as refused:
         open_camera(url, QUICK)

@@ -15,6 +15,7 @@ and, where that can be told without opening it,
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import pkgutil
 import re
@@ -111,10 +112,18 @@ def redact(url: str) -> str:
     """`url` without account, password and the like, for logs and messages.
 
     When in doubt it hides more. Passwords may hold any character, so all up to the last @ goes; and of `NAME=VALUE`
-    only a few names that are known to be harmless keep their value, whatever stands between one and the next.
+    only a few names that are known to be harmless keep their value, whatever stands between one and the next. Of a
+    command its program is told, and a sign by which two commands are told apart, too short to guess them from.
     """
+    if url.startswith("pipe:"):
+        return f"pipe:{_program(url)}#{hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:4]}"
     url = _ACCOUNT.sub(lambda found: (found[1] if found[1].endswith("//") else "") + "***@", url)
     return url if _LOCAL.match(url) else _VALUE.sub(lambda found: found[1] or f"{found[2]}***", url)
+
+
+def _program(url: str) -> str:
+    words = [word for word in url.removeprefix("pipe:").split() if not word[0].isdigit()]
+    return _ACCOUNT.sub("", words[0].rpartition("/")[2]) if words else ""
 
 
 def _scheme(url: str) -> Scheme:

@@ -172,14 +172,22 @@ class CameraProcess:
                     for event in map(json.loads, lines):
                         if "error" in event:
                             return str(event["error"])
+                        if "trouble" in event:
+                            self._warn(event["trouble"])
+                            continue
                         seen = event["frame"]
                         self._note(event)
                         if event["same_s"] > FROZEN_S:
                             return f"{self.shown} has given the very same picture for {event['same_s']:.0f} s"
                 silent_s = time.monotonic() - ((seen and self._condition.last_frame) or began)
                 if silent_s > (self._settings.read_timeout_s if seen else first_s):
-                    return f"{self.shown} has given no picture for {silent_s:.0f} s"
+                    return self._condition.trouble or f"{self.shown} has given no picture for {silent_s:.0f} s"
         return "the end"
+
+    def _warn(self, trouble: str) -> None:
+        """The reader is opening it again; whether that helps is seen by its pictures."""
+        self._condition = replace(self._condition, trouble=trouble)
+        self._wake()
 
     def _note(self, event: dict[str, Any]) -> None:
         now, before = time.monotonic(), self._condition

@@ -7,6 +7,7 @@ line, and the settings. On its standard output it says, a line of JSON each, whi
 from __future__ import annotations
 
 import json
+import logging
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecl.cameras import reconnect
 from edgecl.cameras.paced import live_frames
 from edgecl.cameras.shared import SharedFrames
 from edgecl.config import CameraSettings
@@ -34,6 +36,7 @@ def main() -> None:
     events = os.dup(sys.stdout.fileno())
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a driver prints is no event
     told = _Told()
+    logging.getLogger(reconnect.__name__).addHandler(_Loss(events))
     try:
         for number, frame in enumerate(live_frames(asked["url"], CameraSettings(**asked["settings"])), start=1):
             places.put(frame, number)
@@ -41,6 +44,17 @@ def main() -> None:
         _say(events, {"error": "it ended"})
     except EdgeclError as error:
         _say(events, {"error": str(error)})
+
+
+class _Loss(logging.Handler):
+    """Passes on why a camera was lost that is opened again here: nobody else hears it."""
+
+    def __init__(self, events: int) -> None:
+        super().__init__(logging.WARNING)
+        self._events = events
+
+    def emit(self, record: logging.LogRecord) -> None:
+        _say(self._events, {"trouble": record.getMessage()})
 
 
 class _Told:

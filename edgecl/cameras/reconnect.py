@@ -95,7 +95,7 @@ def _frames(
             except CameraError as error:
                 reason = str(error)
         if index == 0:
-            raise CameraUnavailable(f"opened {shown}, but it delivered no picture: {reason}")
+            raise CameraUnavailable(f"found no picture from {shown}, though it could be opened: {reason}")
         if not lost:
             log.warning("camera %s is lost: %s; it will be opened again and again", shown, reason)
             lost = True
@@ -106,3 +106,5 @@ def _frames(
         except CameraError as error:
             log.debug("camera %s is still lost: %s", shown, error)
             pictures = None
+    if pictures is not None:
+        pictures.close()
