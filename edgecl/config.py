@@ -151,6 +151,18 @@ class ConsolidationSettings(_Section):
     due_lessons: Count = 10  # new ones that make it time, with --if-due
 
 
+Celsius = Annotated[float, Field(ge=0.0, le=150.0)]
+
+
+class HeatSettings(_Section):
+    """When less is done, because the board is hot."""
+
+    slow_at_c: Celsius | None = None  # every second frame is looked at; none: as suits the machine, see edgecl.effort
+    rest_at_c: Celsius | None = None  # nothing is learned; likewise
+    hysteresis_c: Celsius = 5.0  # so far below it ends
+    look_every_s: Seconds = 5.0
+
+
 _TOPIC = r"^[A-Za-z0-9_-]{1,64}(/[A-Za-z0-9_-]{1,64}){0,7}$"
 
 
@@ -190,6 +202,7 @@ class Settings(_Section):
     stream: StreamSettings = StreamSettings()
     release: ReleaseSettings = ReleaseSettings()
     consolidation: ConsolidationSettings = ConsolidationSettings()
+    heat: HeatSettings = HeatSettings()
     mqtt: MqttSettings = MqttSettings()
 
 

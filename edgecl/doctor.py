@@ -18,7 +18,9 @@ import numpy as np
 
 from edgecl import __version__, releases
 from edgecl.backbone import Backbone
+from edgecl.board import Board
 from edgecl.config import CameraSettings, Settings, load_settings
+from edgecl.effort import limits
 from edgecl.errors import CameraError, EdgeclError, StoreBusy, StoreUnwritable
 from edgecl.golden import check_golden
 from edgecl.heads import fit_of
@@ -60,6 +62,7 @@ def examine(folder: Path) -> Iterator[Finding]:
         yield Finding("settings", "ok", f"{folder / 'edgecl.toml'}" if _has_settings(folder) else "the defaults")
     except EdgeclError as error:
         yield _failure("settings", error)
+    yield _board(settings)
     yield _guarded("home", lambda: _home(folder))
     yield _guarded("disk", lambda: _disk(folder))
     yield _guarded("memory", lambda: _memory(folder))
@@ -90,6 +93,19 @@ def _runtime() -> Finding:
     return Finding(
         "runtime", "ok", f"ONNX Runtime {ort.__version__} on {providers}; {cores} cores, {platform.machine()}"
     )
+
+
+def _board(settings: Settings) -> Finding:
+    board = Board()
+    readings, (slow_at_c, _) = board.read(), limits(settings.heat, board.model)
+    found = readings.temperature_c
+    said = f"{board.model or platform.machine()}, {'no thermometer' if found is None else f'{found:.0f} °C'}"
+    if readings.held_back:
+        remedy = "use the board's own power supply, and cool it: a heat sink, a fan, some air"
+        return Finding("board", "warn", f"{said}; {', '.join(readings.held_back)}", remedy)
+    if found is not None and found >= slow_at_c:
+        return Finding("board", "warn", f"{said}: frames are left out", "cool it: a heat sink, a fan, some air")
+    return Finding("board", "ok", f"{said}, not held back")
 
 
 def _has_settings(folder: Path) -> bool:

@@ -43,6 +43,7 @@ class LessonReport:
         others_before, others_after: mean accuracy of the other classes on theirs, None where there are none.
         first_ms: from the last frame until the class is first answered, ms.
         full_ms: from the last frame until everything is learned and calibrated, ms.
+        waits: why it is kept but not learned yet, None where it is learned.
     """
 
     lesson: Lesson
@@ -51,6 +52,7 @@ class LessonReport:
     others_after: float | None
     first_ms: float
     full_ms: float
+    waits: str | None = None
 
 
 class Learner:

@@ -50,6 +50,7 @@ class ReportRecord(LessonRecord):
     others_after: float | None
     first_ms: float
     full_ms: float
+    waits: str | None
 
 
 class ShareRecord(TypedDict):
@@ -190,6 +191,7 @@ def of_report(report: LessonReport) -> ReportRecord:
         "others_after": report.others_after,
         "first_ms": round(report.first_ms, 1),
         "full_ms": round(report.full_ms, 1),
+        "waits": report.waits,
     }
 
 
@@ -211,7 +213,7 @@ def report_of(record: Record) -> LessonReport:
     Raises:
         KeyError, TypeError: it is no such record.
     """
-    names = ("accuracy", "others_before", "others_after", "first_ms", "full_ms")
+    names = ("accuracy", "others_before", "others_after", "first_ms", "full_ms", "waits")
     return LessonReport(lesson_of(record), **{name: record[name] for name in names})
 
 

@@ -15,7 +15,7 @@ LESSON_FIELDS = {
     "lesson", "kind", "class_id", "label", "origin", "seen", "kept", "redundant", "rejected", "reasons", "taken_at",
     "undone_at", "example", "from_label",
 }  # fmt: skip
-REPORT_FIELDS = LESSON_FIELDS | {"accuracy", "others_before", "others_after", "first_ms", "full_ms"}
+REPORT_FIELDS = LESSON_FIELDS | {"accuracy", "others_before", "others_after", "first_ms", "full_ms", "waits"}
 FRAME_FIELDS = {"source", "index", "label", "probability", "top", "unknown_score", "age", "taken_at"}
 
 

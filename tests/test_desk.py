@@ -7,10 +7,12 @@ import pytest
 import tiny
 from daemons import eventually, thing, untaught
 
+from edgecl.board import Readings
 from edgecl.daemon import newcomers
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.hold import LONGEST_S, SILENT_S
 from edgecl.daemon.numbers import Numbers
+from edgecl.effort import FULL, Effort
 from edgecl.errors import (
     CameraUnavailable,
     ItemUnknown,
@@ -469,3 +471,56 @@ def test_what_is_still_unknown_after_another_lesson_is_still_asked_about(keen):
     keen.hold("cup")
     keen.until(lambda: not keen.desk.learner.due)
     assert keen.desk.state.newcomers == 1
+
+
+def test_where_all_was_taken_back_nothing_is_new_any_more(keen):
+    spoon_comes(keen)
+    for _ in range(2):
+        keen.desk.shelf.undo()
+        keen.until(lambda: not keen.desk.learner.due)
+    assert keen.desk.state.newcomers == 0
+
+
+# On a hot board
+
+HOT = Effort(2, False, "it is 86 °C hot")
+
+
+def test_on_a_hot_board_a_lesson_is_kept_and_learned_once_it_has_cooled(bench):
+    bench.hold("cup")
+    bench.desk.keep(HOT, Readings(86.0))
+    report = bench.hold("fork")
+    assert (report.waits, report.accuracy, report.lesson.kept) == ("it is 86 °C hot", None, 8)
+    bench.desk.tick()
+    assert bench.desk.learner.due
+    bench.desk.keep(FULL, Readings(70.0))
+    assert [bench.answer("cup"), bench.answer("fork")] == ["cup", "fork"]
+
+
+def test_a_lesson_that_is_being_learned_when_it_becomes_hot_is_learned(bench):
+    count = bench.desk.teaching.begin(CAMERA, "cup", "camera", None)
+    bench.show("cup", 8)
+    future = bench.desk.teaching.end(count.hold)
+    bench.desk.tick()
+    assert bench.desk.teaching.learning_since is not None
+    bench.desk.keep(HOT, Readings(86.0))
+    assert bench.settled(future).waits is None
+
+
+def test_what_is_done_and_why_is_told(bench):
+    readings = Readings(86.0, ("it is throttled",))
+    bench.desk.keep(HOT, readings)
+    assert (bench.desk.state.effort, bench.desk.state.board) == (HOT, readings)
+
+
+def test_on_a_hot_board_a_release_waits_where_it_is(bench):
+    bench.hold("cup")
+    done = bench.desk.releases.begin(2, candidate(bench))
+    bench.desk.keep(HOT, Readings(86.0))
+    before = bench.desk.state.swap
+    for _ in range(20):
+        bench.desk.tick()
+    assert bench.desk.state.swap == before
+    assert not done.done()
+    bench.desk.keep(FULL, Readings(70.0))
+    assert bench.settled(done).number == 2

@@ -6,12 +6,16 @@ import threading
 import time
 
 import pytest
-from daemons import eventually, untaught
+from daemons import eventually, thing, untaught
 
+from edgecl.board import Readings
 from edgecl.daemon.heartbeat import Heartbeat, silent
-from edgecl.daemon.owner import Owner, given_up
+from edgecl.daemon.owner import Owner, Watched, given_up
+from edgecl.effort import Effort
 from edgecl.errors import Busy, DaemonEnded, StoreError
 from edgecl.home import Home
+from edgecl.region import Region
+from edgecl.types import Frame
 
 
 @pytest.fixture
@@ -163,3 +167,35 @@ def test_whoever_asked_is_answered_though_a_listener_fails(home):
     failing.set()
     assert owner.ask(lambda desk: desk.tell("news") or "done").result(30) == "done"
     eventually(lambda: owner.failure is not None)
+
+
+class Film:
+    """A camera that has a new frame whenever it is asked."""
+
+    name = "camera1"
+
+    def __init__(self):
+        self.shown = 0
+
+    def take(self):
+        self.shown += 1
+        return Frame(thing("cup", self.shown), 0.0, time.monotonic(), self.name, self.shown)
+
+
+def test_at_half_the_pace_every_second_frame_is_left_out():
+    watched, now = Watched(Film(), Region(), 30.0), 100.0
+    seen = []
+    for _ in range(30):
+        now += 1 / 30
+        frame = watched.take(now, every=2)
+        if frame is not None:
+            seen.append(frame.index)
+    assert seen == list(range(2, 31, 2))
+
+
+def test_the_pace_is_kept_when_the_memory_was_put_back(owner):
+    slow = Effort(2, False, "it is 86 °C hot")
+    owner.set_effort(slow, Readings(86.0))
+    eventually(lambda: owner.state.effort == slow)
+    owner.interrupt(lambda: None).result(30)
+    assert owner.ask(lambda desk: desk.effort).result(30) == slow

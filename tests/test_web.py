@@ -17,7 +17,9 @@ import tiny
 import websockets
 from daemons import PATIENCE_S, Served, eventually, jpeg, served, thing, untaught
 
+from edgecl.board import Readings
 from edgecl.daemon.daemon import Daemon
+from edgecl.effort import FULL, Effort
 from edgecl.files import sha256
 from edgecl.memory.store import Store
 from edgecl.releases.bundle import pack
@@ -101,6 +103,33 @@ def test_metrics_begin_with_our_name_and_count(there):
     assert 'edgecl_examples{label="cup"} 8.0' in text
     assert "edgecl_lessons_total 1.0" in text
     assert 'edgecl_frame_age_seconds_count{camera="camera1"} 2.0' in text
+
+
+HOT = Effort(2, False, "it is 86 °C hot")
+
+
+def test_how_hot_the_board_is_and_what_is_left_off_for_it_is_told(there):
+    there.daemon.owner.set_effort(HOT, Readings(86.4, ("it is throttled",)))
+    eventually(lambda: there.client.get("/api/v1/state").json()["board"]["temperature_c"] == 86.4)
+    assert there.client.get("/api/v1/state").json()["board"] == {
+        "temperature_c": 86.4,
+        "held_back": ["it is throttled"],
+        "every": 2,
+        "learns": False,
+        "reason": "it is 86 °C hot",
+    }
+    text = there.client.get("/metrics").text
+    assert "edgecl_temperature_celsius 86.4" in text
+    assert [f"edgecl_{name} 1.0" in text for name in ("board_held_back", "slowed", "learning_rests")] == [True] * 3
+
+
+def test_a_lesson_on_a_hot_board_is_kept_and_learned_later(there):
+    there.daemon.owner.set_effort(HOT, Readings(86.0))
+    report = there.teach("cup")
+    assert (report["kept"], report["waits"], report["accuracy"]) == (8, "it is 86 °C hot", None)
+    assert there.client.post("/api/v1/predict", content=jpeg(thing("cup"))).json()["label"] is None
+    there.daemon.owner.set_effort(FULL, Readings(60.0))
+    eventually(lambda: there.client.post("/api/v1/predict", content=jpeg(thing("cup"))).json()["label"] == "cup")
 
 
 def test_the_settings_are_shown_without_passwords(home):

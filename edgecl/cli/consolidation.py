@@ -71,6 +71,7 @@ def consolidate(
 
     make_way(nice)
     _require_training()
+    from edgecl.effort import Rest
     from edgecl.remote import Device, is_address, token_from
     from edgecl.workstation.consolidate import Order, consolidate
     from edgecl.workstation.recipes import of_penalty, recipe_of
@@ -87,12 +88,13 @@ def consolidate(
         terminal.answer(waiting, str(waiting["reason"]))
         return
     with terminal.progress("consolidating") as step:
-        outcome = consolidate(
-            place,
-            order,
-            lambda now: step(now=now),
-            lambda done, total: step(done, f"training, step {done} of {total}", total),
-        )
+        rest = Rest(place.settings.heat, lambda now: step(now=now))
+
+        def stepped(done: int, total: int) -> None:
+            step(done, f"training, step {done} of {total}", total)
+            rest()
+
+        outcome = consolidate(place, order, lambda now: step(now=now), stepped)
     terminal.answer(outcome.record(), _text(outcome, audit))
 
 

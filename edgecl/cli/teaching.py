@@ -185,6 +185,8 @@ def examples(
 
 def lesson_text(report: LessonReport) -> str:
     """What a lesson did, in three lines."""
+    if report.waits is not None:
+        return f"{change_text(report.lesson)}\nkept, and learned later: {report.waits}"
     others = "no other class yet"
     if report.others_after is not None:
         others = f"the others {share(report.others_before)} → {share(report.others_after)}"

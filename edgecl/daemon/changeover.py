@@ -12,10 +12,15 @@ from edgecl.releases.watch import Watch
 
 
 class Changeover:
-    """At most one swap at a time. Everything is called by the thread that owns the learner, and nothing waits."""
+    """At most one swap at a time. Everything is called by the thread that owns the learner, and nothing waits.
+
+    Attributes:
+        rests: whether it waits where it is.
+    """
 
     def __init__(self, watch: Watch, changed: Callable[[], None], tell: Callable[[str], None]) -> None:
         self._watch, self._changed, self._tell = watch, changed, tell
+        self.rests = False
         self._swap: Swap | None = None
         self._done: Future[Switched] = Future()
 
@@ -53,7 +58,7 @@ class Changeover:
     def tick(self) -> None:
         """Take a step."""
         swap, before = self._swap, self.progress
-        if swap is None:
+        if swap is None or self.rests:
             return
         try:
             if swap.step():

@@ -19,6 +19,7 @@ from edgecl.daemon.owner import Eyes, Owner, Watched
 from edgecl.daemon.pushed import PushedCamera
 from edgecl.daemon.regions import Regions
 from edgecl.daemon.snapshots import Live, State
+from edgecl.daemon.thermometer import Thermometer
 from edgecl.errors import CameraUnavailable, ConfigRefused
 from edgecl.home import Home
 from edgecl.memory import backup
@@ -88,6 +89,7 @@ class Daemon:
         self._regions = Regions(home.folder)
         self.owner = Owner(home, lambda: self._tell(None), self._tell)
         self.use(cameras)
+        self._thermometer = Thermometer(home.settings.heat, self.owner.set_effort)
 
     # Cameras
 
@@ -211,6 +213,7 @@ class Daemon:
 
     def close(self) -> None:
         """End everything; lessons that are being given are committed first."""
+        self._thermometer.close()
         self.owner.close()
         for camera in self.cameras.values():
             camera.eyes.close()

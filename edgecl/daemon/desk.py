@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import review
+from edgecl.board import Readings
 from edgecl.daemon.changeover import Changeover
 from edgecl.daemon.moments import Moments
 from edgecl.daemon.newcomers import STRANGE, Newcomers
@@ -21,6 +22,7 @@ from edgecl.daemon.numbers import Numbers
 from edgecl.daemon.shelf import Shelf
 from edgecl.daemon.snapshots import Answerer, Live, State
 from edgecl.daemon.teaching import Teaching
+from edgecl.effort import FULL, Effort
 from edgecl.errors import CameraUnavailable, EdgeclError, StoreError
 from edgecl.gate import FrameGate
 from edgecl.insight import Reason, reason
@@ -82,6 +84,7 @@ class Desk:
         moments: the last frames of each camera.
         newcomers: things that nobody taught.
         live: by camera, what was made of its newest frame.
+        effort: how much is done at a time.
         state: all else that there is to know.
     """
 
@@ -109,6 +112,7 @@ class Desk:
         self.shelf = Shelf(self.learner, self._changed)
         self.releases = Changeover(watch, self._changed, self.tell)
         self.moments, self.newcomers = Moments(numbers), Newcomers(numbers)
+        self.effort, self._readings = FULL, Readings()
         self.state: State = self._look_around()
 
     # Cameras
@@ -142,6 +146,13 @@ class Desk:
         if name not in self._eyes:
             there = ", ".join(self._eyes) or "none"
             raise CameraUnavailable(f"found no camera {name!r}, expected one of: {there}; name one of these")
+
+    def keep(self, effort: Effort, readings: Readings) -> None:
+        """Do so much, for what was read of the board."""
+        self.effort, self._readings = effort, readings
+        self.teaching.rests = None if effort.learns else effort.reason
+        self.releases.rests = not effort.learns
+        self._changed()
 
     # Frames
 
@@ -245,9 +256,13 @@ class Desk:
             self._ask_later(candidate, prediction)
 
     def _ask_no_more(self) -> None:
-        """Of new things, drop those that were taught by other means than their name here."""
+        """Of new things, drop those that were taught by other means than their name here; all, if nothing is known."""
         recogniser = self._recogniser
-        if recogniser is None or recogniser.head.tail != self._tail:
+        if recogniser is None:
+            self.newcomers.forget()
+            self._changed()
+            return
+        if recogniser.head.tail != self._tail:
             return
 
         def known(vector: NDArray[np.float32]) -> bool:
@@ -339,6 +354,8 @@ class Desk:
                 self.learner.backbone, self.learner.recogniser, self.learner.names, self.learner.mismatch
             ),
             news=tuple(self._news),
+            effort=self.effort,
+            board=self._readings,
         )
 
     def _find_covers(self) -> Mapping[int, int]:

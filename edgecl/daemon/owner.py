@@ -12,10 +12,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
+from edgecl.board import Readings
 from edgecl.cameras.process import Condition
 from edgecl.daemon.desk import Desk
 from edgecl.daemon.numbers import Numbers
 from edgecl.daemon.snapshots import Live, State
+from edgecl.effort import FULL, Effort
 from edgecl.errors import Busy, DaemonEnded, NoAnswer, StoreBusy
 from edgecl.golden import check_golden
 from edgecl.home import Home
@@ -57,16 +59,17 @@ class Watched:
     def __init__(self, eyes: Eyes, region: Region, rate_max_hz: float) -> None:
         self.eyes, self.region = eyes, region
         self._every_s = 0.95 / rate_max_hz  # a camera of that very rate would otherwise be missed by a hair
-        self._next = 0.0
+        self._next, self._taken = 0.0, 0
 
-    def take(self, now: float) -> Frame | None:
-        """The newest frame, if it is time for one."""
+    def take(self, now: float, every: int) -> Frame | None:
+        """The newest frame, if it is time for one, and of those each `every`-th."""
         if now < self._next:
             return None
         frame = self.eyes.take()
         if frame is not None:
             self._next = max(self._next + self._every_s, now - self._every_s)
-        return frame
+            self._taken += 1
+        return frame if self._taken % every == 0 else None
 
 
 class Owner:
@@ -94,6 +97,7 @@ class Owner:
         self._commands: queue.SimpleQueue[tuple[Callable[[Desk], Any], Future[Any]]] = queue.SimpleQueue()
         self._cameras: Mapping[str, Watched] = {}
         self._seen: Mapping[str, Watched] = {}  # those of the last round
+        self._board = FULL, Readings()
         self._interlude: tuple[Callable[[], Any], Future[Any]] | None = None
         self._wake, self._stop = threading.Event(), threading.Event()
         self._asking, self._over = threading.Lock(), False
@@ -161,6 +165,11 @@ class Owner:
         self._cameras = dict(cameras)
         self._wake.set()
 
+    def set_effort(self, effort: Effort, readings: Readings) -> None:
+        """Do so much from now on, for what was read of the board."""
+        self._board = effort, readings
+        self._wake.set()
+
     def close(self) -> None:
         """End the thread; lessons that are being given are committed first."""
         self._stop.set()
@@ -221,9 +230,11 @@ class Owner:
         self._wake.clear()
         self.heartbeat = time.monotonic()
         self._look_through(desk, self._cameras)
+        if self._board != (desk.effort, desk.state.board):
+            desk.keep(*self._board)
         self._obey(desk)
         for watched in self._seen.values():
-            frame = watched.take(time.monotonic())
+            frame = watched.take(time.monotonic(), desk.effort.every)
             if frame is not None:
                 live = desk.look(frame)
                 if live is not None:

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgecl.backbone import Backbone
+from edgecl.board import Readings
 from edgecl.daemon.hold import Count
+from edgecl.effort import Effort
 from edgecl.errors import BackboneMismatch
 from edgecl.overview import ClassSummary
 from edgecl.recognition import Recogniser
@@ -95,6 +97,8 @@ class State:
         swap: number of the release that is being installed, how far it is, examples embedded and in all; or None.
         answerer: for pictures that no camera gave.
         news: what happened lately, (s UTC since the epoch, words), oldest first.
+        effort: how much is done at a time.
+        board: what it said of itself lately.
     """
 
     number: int
@@ -112,3 +116,5 @@ class State:
     swap: tuple[int, str, int, int] | None
     answerer: Answerer
     news: tuple[tuple[float, str], ...]
+    effort: Effort
+    board: Readings

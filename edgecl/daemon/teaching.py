@@ -37,6 +37,7 @@ class Teaching:
 
     Attributes:
         lessons: committed so far.
+        rests: why nothing is learned now, None where all is.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Teaching:
         """
         self._learner, self._changed, self._tell, self._numbers, self._clock = learner, changed, tell, numbers, clock
         self.lessons = 0
+        self.rests: str | None = None
         self._fitting = Fitting(learner.settings.head.name, wake)
         self._holds: dict[int, Hold] = {}
         self._ended: dict[int, Future[LessonReport]] = {}
@@ -225,8 +227,11 @@ class Teaching:
                 self._report()
         if self._taught and not self._learner.due:  # with another release came another head, which knows them already
             self._report()
-        if self._learner.due and self._fitting.since is None and self._learner.mismatch is None:
-            self._fitting.begin(self._learner.view)
+        if self._fitting.since is None and self._learner.mismatch is None:
+            if self.rests is not None:
+                self._put_off(self.rests)
+            elif self._learner.due:
+                self._fitting.begin(self._learner.view)
 
     def close(self) -> None:
         """Commit what is being given, and end the worker; what is not learned yet is learned by the next start."""
@@ -256,6 +261,14 @@ class Teaching:
         for taught in learned:
             full_ms = 1000.0 * (time.perf_counter() - taught.begun)
             taught.report.set_result(self._learner.report(taught.lesson, taught.before, taught.first_ms, full_ms))
+
+    def _put_off(self, reason: str) -> None:
+        """Whoever waits is told that it is kept, and learned later."""
+        kept, self._taught = self._taught, []
+        for taught in kept:
+            past_ms = 1000.0 * (time.perf_counter() - taught.begun)
+            report = LessonReport(taught.lesson, None, None, None, taught.first_ms, past_ms, reason)
+            taught.report.set_result(report)
 
     def _find(self, number: int) -> Hold:
         if number not in self._holds:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -15,7 +14,6 @@ from edgecl.daemon.snapshots import Live
 from edgecl.process import peak_rss_mb, rss_mb
 
 SECONDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.06, 0.1, 0.2, 0.5, 1.0, 2.0)
-THERMAL = Path("/sys/class/thermal")
 
 
 class Measures:
@@ -66,9 +64,16 @@ class Measures:
         info = GaugeMetricFamily("edgecl_info", "What runs.", labels=["version", "precision"])
         info.add_metric([__version__, self._daemon.state.precision], 1)
         yield info
-        temperature = _temperature_c()
-        if temperature is not None:
-            yield _gauge("edgecl_temperature_celsius", "Of the hottest part of the board.", temperature)
+        yield from self._of_board()
+
+    def _of_board(self) -> Iterator[Metric]:
+        effort, readings = self._daemon.state.effort, self._daemon.state.board
+        if readings.temperature_c is not None:
+            yield _gauge("edgecl_temperature_celsius", "Of the hottest part of the board.", readings.temperature_c)
+        held_back = bool(readings.held_back)
+        yield _gauge("edgecl_board_held_back", "Whether the board runs slower than it could.", float(held_back))
+        yield _gauge("edgecl_slowed", "Whether fewer frames are looked at for that.", float(effort.every > 1))
+        yield _gauge("edgecl_learning_rests", "Whether nothing is learned for that.", float(not effort.learns))
 
     def _of_cameras(self) -> Iterator[Metric]:
         read = CounterMetricFamily("edgecl_camera_frames", "Frames that a camera gave.", labels=["camera"])
@@ -111,14 +116,3 @@ class Measures:
 
 def _gauge(name: str, words: str, value: float) -> GaugeMetricFamily:
     return GaugeMetricFamily(name, words, value=value)
-
-
-def _temperature_c() -> float | None:
-    """The highest that the kernel tells, None where it tells none."""
-    found = []
-    for zone in THERMAL.glob("thermal_zone*/temp"):
-        try:
-            found.append(int(zone.read_text("ascii")) / 1000.0)
-        except (OSError, ValueError):  # a sensor that is off
-            continue
-    return max(found, default=None)

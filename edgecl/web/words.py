@@ -64,6 +64,16 @@ class NewsRecord(TypedDict):
     text: str
 
 
+class BoardRecord(TypedDict):
+    """How the board is, and how much is done for it: every so many-th frame, learning or not, and why not all."""
+
+    temperature_c: float | None
+    held_back: list[str]
+    every: int
+    learns: bool
+    reason: str | None
+
+
 class StateRecord(TypedDict):
     """What is known, and what is going on; `holds` by camera."""
 
@@ -79,6 +89,7 @@ class StateRecord(TypedDict):
     swap: SwapRecord | None
     mismatch: str | None
     news: list[NewsRecord]
+    board: BoardRecord
 
 
 class CameraRecord(TypedDict):
@@ -143,6 +154,7 @@ def of_state(state: State, lives: Mapping[str, Live]) -> StateRecord:
         "swap": None if state.swap is None else _of_swap(*state.swap),
         "mismatch": None if state.answerer.mismatch is None else str(state.answerer.mismatch),
         "news": [{"at": at, "text": text} for at, text in state.news],
+        "board": _of_board(state),
     }
 
 
@@ -180,6 +192,17 @@ def of_silence(daemon: Daemon) -> list[str]:
     if not daemon.cameras:
         found.append("no camera is set up")
     return found + [f"{name}: no picture" for name in daemon.silent()]
+
+
+def _of_board(state: State) -> BoardRecord:
+    effort, readings = state.effort, state.board
+    return {
+        "temperature_c": readings.temperature_c,
+        "held_back": list(readings.held_back),
+        "every": effort.every,
+        "learns": effort.learns,
+        "reason": effort.reason,
+    }
 
 
 def _of_swap(number: int, stage: str, done: int, total: int) -> SwapRecord:

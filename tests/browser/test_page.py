@@ -11,8 +11,11 @@ from daemons import eventually, served
 pytest.importorskip("playwright.sync_api")
 
 from axe_playwright_python.sync_playwright import Axe
-from pages import DESK, PATIENCE_MS, PHONE, go, opened
+from pages import DESK, PATIENCE_MS, PHONE, go, held, opened, see, turned
 from playwright.sync_api import expect
+
+from edgecl.board import Readings
+from edgecl.effort import Effort
 
 pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
 
@@ -34,6 +37,20 @@ FILLED = {
 def test_a_camera_that_is_lost_is_told_in_place_of_a_stale_picture(browser, home):
     with served(home, ["usb:77"]) as there, opened(browser, there) as page:
         expect(page.locator("#trouble")).to_contain_text("found no camera usb:77")
+
+
+def test_a_hot_board_is_told_with_what_is_left_off_for_it(browser, home):
+    with served(home) as there, opened(browser, there) as page:
+        there.daemon.owner.set_effort(Effort(), Readings(61.2))
+        expect(page.locator("#line")).to_have_text("knows 0 classes · 61 °C")
+        there.daemon.owner.set_effort(Effort(2, True, "it is 81 °C hot"), Readings(81.0))
+        expect(page.locator("#line")).to_have_text("slower: it is 81 °C hot")
+        there.daemon.owner.set_effort(Effort(2, False, "it is 86 °C hot"), Readings(86.0))
+        expect(page.locator("#line")).to_have_text("learning rests: it is 86 °C hot")
+        page.get_by_test_id("class-name").fill("cat")
+        with turned(there, "cat"), held(page, page.get_by_test_id("add-class")):
+            see(page, 3)
+        expect(page.get_by_test_id("report")).to_contain_text("cat is kept, and learned later: it is 86 °C hot.")
 
 
 def test_a_page_without_a_picture_yet_has_loaded_all_the_same(browser, home):

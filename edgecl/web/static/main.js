@@ -14,7 +14,7 @@ const TABS = ["teach", "review", "quality", "history"];
 
 export class Page {
   constructor() {
-    this.state = { classes: [], swap: null, news: [] };
+    this.state = { classes: [], swap: null, news: [], board: { temperature_c: null, reason: null } };
     this.teaching = new Teaching(this);
     this.view = new LiveView(this);
     this.guide = new Guide(this);
@@ -49,12 +49,13 @@ export class Page {
   line(open) {
     if (open && this.away) this.view.again();
     this.away = !open;
-    const { classes, learning, release, swap } = this.state;
+    const { classes, learning, release, swap, board } = this.state;
     document.body.classList.toggle("off", !open);
     byId("line").classList.toggle("off", !open);
-    let text = `knows ${words.plural(classes.length, "class")}${release ? ` · release ${release}` : ""}`;
+    let text = `knows ${words.plural(classes.length, "class")}${release ? ` · release ${release}` : ""}${words.warmth(board)}`;
     if (!open) text = "The device does not answer; trying again…";
     else if (swap) text = `installing release ${swap.number}: ${swap.stage}`;
+    else if (board.reason) text = `${board.learns ? "slower" : "learning rests"}: ${board.reason}`;
     else if (learning) text = "learning…";
     write(byId("line"), text);
   }

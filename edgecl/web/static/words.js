@@ -42,6 +42,7 @@ export function counted(count) {
 
 /** What a lesson did. @param {object} report @param {number} classes known now */
 export function learned(report, classes) {
+  if (report.waits) return `${named(report.label)} is kept, and learned later: ${report.waits}.`;
   const own = report.accuracy === null ? "too few views to tell how well" : `${percent(report.accuracy)} of left-out views`;
   let others = "";
   if (report.others_after !== null) {
@@ -76,6 +77,9 @@ export function reason(found) {
     `It lies ${far.toFixed(1)} times as far from what was taught as views usually do.`,
   ].filter(Boolean).join(" ");
 }
+
+/** How warm the board is. @param {{temperature_c: number | null}} board */
+export const warmth = (board) => (board.temperature_c === null ? "" : ` · ${Math.round(board.temperature_c)} °C`);
 
 /** How far a release is tried. @param {{seconds: number, frames: number, accuracy: number | null}} one */
 export const trial = (one) => `in trial: ${plural(one.frames, "frame")} in ${plural(Math.round(one.seconds / 60), "minute")}`;
