@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgecl.errors import ConfigRefused
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -231,6 +229,6 @@ def load_settings(home: Path) -> Settings:
         ) from error
 
 
-def complaint(fault: ErrorDetails) -> str:
-    """What was found in the place of a value, and why that cannot be used."""
+def complaint(fault: Mapping[str, Any]) -> str:
+    """What was found in the place of a value, and why that cannot be used; of a fault as pydantic tells it."""
     return f"found {fault['input']!r}, {fault['msg'].removeprefix('Value error, ').lower()}"
