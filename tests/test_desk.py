@@ -488,12 +488,12 @@ HOT = Effort(2, False, "it is 86 °C hot")
 
 def test_on_a_hot_board_a_lesson_is_kept_and_learned_once_it_has_cooled(bench):
     bench.hold("cup")
-    bench.desk.keep(HOT, Readings(86.0))
+    bench.desk.set_effort(HOT, Readings(86.0))
     report = bench.hold("fork")
     assert (report.waits, report.accuracy, report.lesson.kept) == ("it is 86 °C hot", None, 8)
     bench.desk.tick()
     assert bench.desk.learner.due
-    bench.desk.keep(FULL, Readings(70.0))
+    bench.desk.set_effort(FULL, Readings(70.0))
     assert [bench.answer("cup"), bench.answer("fork")] == ["cup", "fork"]
 
 
@@ -503,24 +503,24 @@ def test_a_lesson_that_is_being_learned_when_it_becomes_hot_is_learned(bench):
     future = bench.desk.teaching.end(count.hold)
     bench.desk.tick()
     assert bench.desk.teaching.learning_since is not None
-    bench.desk.keep(HOT, Readings(86.0))
+    bench.desk.set_effort(HOT, Readings(86.0))
     assert bench.settled(future).waits is None
 
 
 def test_what_is_done_and_why_is_told(bench):
     readings = Readings(86.0, ("it is throttled",))
-    bench.desk.keep(HOT, readings)
+    bench.desk.set_effort(HOT, readings)
     assert (bench.desk.state.effort, bench.desk.state.board) == (HOT, readings)
 
 
 def test_on_a_hot_board_a_release_waits_where_it_is(bench):
     bench.hold("cup")
     done = bench.desk.releases.begin(2, candidate(bench))
-    bench.desk.keep(HOT, Readings(86.0))
+    bench.desk.set_effort(HOT, Readings(86.0))
     before = bench.desk.state.swap
     for _ in range(20):
         bench.desk.tick()
     assert bench.desk.state.swap == before
     assert not done.done()
-    bench.desk.keep(FULL, Readings(70.0))
+    bench.desk.set_effort(FULL, Readings(70.0))
     assert bench.settled(done).number == 2

@@ -26,6 +26,7 @@ from edgecl.config import CameraSettings
 from edgecl.errors import CameraUnavailable
 from edgecl.types import Frame
 
+_NAME = re.compile(r"[\w.+-]+")
 _ACCOUNT = re.compile(r"(?s)^([a-zA-Z][a-zA-Z0-9+.-]*://|[^/\s]*:).*@")
 _LOCAL = re.compile(r"\.{0,2}/|file://")
 # Cameras have a hundred names for a password and few for what tells their streams apart, so these few are listed.
@@ -116,14 +117,17 @@ def redact(url: str) -> str:
     command its program is told, and a sign by which two commands are told apart, too short to guess them from.
     """
     if url.startswith("pipe:"):
-        return f"pipe:{_program(url)}#{hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:4]}"
+        words = [word for word in url.removeprefix("pipe:").split() if not word[0].isdigit()]
+        sign = hashlib.sha256(url.encode("utf-8", "replace")).hexdigest()[:4]
+        return f"pipe:{program_of(words[0] if words else '')}#{sign}"
     url = _ACCOUNT.sub(lambda found: (found[1] if found[1].endswith("//") else "") + "***@", url)
     return url if _LOCAL.match(url) else _VALUE.sub(lambda found: found[1] or f"{found[2]}***", url)
 
 
-def _program(url: str) -> str:
-    words = [word for word in url.removeprefix("pipe:").split() if not word[0].isdigit()]
-    return _ACCOUNT.sub("", words[0].rpartition("/")[2]) if words else ""
+def program_of(word: str) -> str:
+    """The program's name in the first word of a command, without its folder; nothing where that looks like no name."""
+    name = word.rpartition("/")[2]
+    return name if _NAME.fullmatch(name) else ""
 
 
 def _scheme(url: str) -> Scheme:

@@ -13,10 +13,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import IO
 
-from edgecl.cameras import redact
+from edgecl.cameras import program_of
 from edgecl.cameras.capture import Picture, stalled
 from edgecl.cameras.jpegs import JpegSplitter
 from edgecl.cameras.raw import Raw
@@ -132,21 +131,25 @@ class _Running:
         Raises:
             CameraUnavailable: there is no such program, or it must not be run.
         """
-        self._program = redact(Path(arguments[0]).name)
+        self._program = program_of(arguments[0]) or "the command"
         self._lines = collections.deque[str](maxlen=_LINES)
         self._secrets = sorted(_secrets(arguments), key=len, reverse=True)
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         try:
-            self._process = subprocess.Popen(  # type: ignore[call-overload]  # noqa: S603, the user chose the command
-                list(arguments), bufsize=0, start_new_session=True, **pipes
+            self._process = subprocess.Popen(  # noqa: S603, the user chose the command
+                arguments,
+                bufsize=0,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
             )
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise CameraUnavailable(
-                f"could not run {self._program!r} for {shown}: {reason}; expected a program that this machine has; "
+                f"could not run {self._program} for {shown}: {reason}; expected a program that this machine has; "
                 "install it, or write its whole path"
             ) from error
-        self._leash = subprocess.Popen(  # noqa: S603
+        self._leash = subprocess.Popen(  # noqa: S603, ours, with a number as its argument
             ["/bin/sh", "-c", _LEASH, "leash", str(self._process.pid)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,

@@ -158,7 +158,7 @@ class CameraProcess:
 
     def _follow(self, reader: subprocess.Popen[bytes]) -> str:
         """Take in what the reader says until it has to be ended; returns why."""
-        began, seen, buffered = time.monotonic(), 0, b""
+        began, seen, buffered, warned = time.monotonic(), 0, b"", ""
         first_s = START_S + self._settings.open_timeout_s + self._settings.read_timeout_s
         with selectors.DefaultSelector() as selector:
             output = _pipe(reader.stdout)
@@ -173,15 +173,16 @@ class CameraProcess:
                         if "error" in event:
                             return str(event["error"])
                         if "trouble" in event:
-                            self._warn(event["trouble"])
+                            warned = event["trouble"]
+                            self._warn(warned)
                             continue
-                        seen = event["frame"]
+                        seen, warned = event["frame"], ""
                         self._note(event)
                         if event["same_s"] > FROZEN_S:
                             return f"{self.shown} has given the very same picture for {event['same_s']:.0f} s"
                 silent_s = time.monotonic() - ((seen and self._condition.last_frame) or began)
                 if silent_s > (self._settings.read_timeout_s if seen else first_s):
-                    return self._condition.trouble or f"{self.shown} has given no picture for {silent_s:.0f} s"
+                    return warned or f"{self.shown} has given no picture for {silent_s:.0f} s"
         return "the end"
 
     def _warn(self, trouble: str) -> None:

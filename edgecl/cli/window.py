@@ -41,10 +41,10 @@ def require_display() -> None:
         ExtraMissing: Pillow is not installed, which draws letters of more than English.
     """
     try:
-        import PIL.ImageFont  # noqa: F401
+        import PIL.ImageFont  # noqa: F401, to see whether it is there
     except ModuleNotFoundError as error:
         raise ExtraMissing("the window", "demo") from error
-    probe = subprocess.run([sys.executable, "-c", PROBE], env=_quiet(), capture_output=True, check=False)  # noqa: S603
+    probe = subprocess.run([sys.executable, "-c", PROBE], env=_quiet(), capture_output=True, check=False)  # noqa: S603, ours
     if probe.returncode:
         raise InputRefused(
             "found no display to open a window on, expected one, and an OpenCV with windows; "

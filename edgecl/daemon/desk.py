@@ -147,7 +147,7 @@ class Desk:
             there = ", ".join(self._eyes) or "none"
             raise CameraUnavailable(f"found no camera {name!r}, expected one of: {there}; name one of these")
 
-    def keep(self, effort: Effort, readings: Readings) -> None:
+    def set_effort(self, effort: Effort, readings: Readings) -> None:
         """Do so much, for what was read of the board."""
         self.effort, self._readings = effort, readings
         self.teaching.rests = None if effort.learns else effort.reason

@@ -231,7 +231,7 @@ class Owner:
         self.heartbeat = time.monotonic()
         self._look_through(desk, self._cameras)
         if self._board != (desk.effort, desk.state.board):
-            desk.keep(*self._board)
+            desk.set_effort(*self._board)
         self._obey(desk)
         for watched in self._seen.values():
             frame = watched.take(time.monotonic(), desk.effort.every)
