@@ -24,7 +24,7 @@ class Server(ThreadingHTTPServer):
     `/bearer` wants a token, and `/secondtime` is a stream whose second answer never gets through its headers.
     """
 
-    daemon_threads = True
+    daemon_threads = False  # whoever counts threads afterwards finds none of its own
     allow_reuse_address = True
 
     def __init__(self, port: int = 0, pictures: int = 10**9, after: str = "close", every_s: float = 0.02) -> None:
@@ -52,6 +52,7 @@ class Server(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     server: Server
+    timeout = 5.0  # s for a client that is connected and reads no more
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
