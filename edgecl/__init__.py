@@ -18,4 +18,5 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # ONNX Runtime would report its use to its maker; nothing that a camera does is to leave the device unasked.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 if "cv2" in sys.modules:  # imported before us; what can still be set is
-    sys.modules["cv2"].utils.logging.setLogLevel(0 if os.environ["OPENCV_LOG_LEVEL"] == "SILENT" else 3)
+    _logging = getattr(sys.modules["cv2"].utils, "logging", sys.modules["cv2"])  # OpenCV 4 has it at the top
+    _logging.setLogLevel(0 if os.environ["OPENCV_LOG_LEVEL"] == "SILENT" else 3)

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 from edgecl.config import BackboneSettings
-from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, FrameUnusable, NotFinite
-from edgecl.manifest import BackboneManifest, Files, InputSpec, read_manifest, read_verified
-from edgecl.runtime import open_session
+from edgecl.errors import (
+    AcceleratorUnusable,
+    BackboneDamaged,
+    BackboneMismatch,
+    BackboneMissing,
+    FrameUnusable,
+    NotFinite,
+)
+from edgecl.manifest import BackboneManifest, Files, Graphs, InputSpec, read_manifest, read_verified
+from edgecl.runtime import Execution, open_session
 from edgecl.types import Embedding, Latent, Sight
+
+log = logging.getLogger(__name__)
 
 BATCH = 16  # pictures in one run: enough to keep the cores busy, little enough for 1 GB boards
 
@@ -43,6 +54,7 @@ class Backbone:
     Attributes:
         manifest: what it is.
         precision: 'int8' or 'fp32'.
+        provider: of ONNX Runtime, that computes it.
         trunk_digest: sha256 of the trunk; latents of other trunks must not be mixed in.
         tail_digest: sha256 of the tail; embeddings of other tails must not be mixed in.
     """
@@ -53,20 +65,19 @@ class Backbone:
         Raises:
             BackboneMissing: no manifest, or not in this precision.
             BackboneDamaged: a file differs from its digest, or is no graph of the declared shape.
-            ConfigRefused: the provider is not available.
+            AcceleratorUnusable: the provider that the settings name is not there, or cannot run it.
         """
         settings = settings or BackboneSettings()
         self.manifest: BackboneManifest = read_manifest(folder)
-        self.precision = settings.precision
-        graphs = self.manifest.graphs.get(settings.precision)
+        self.precision = settings.settled_precision
+        graphs = self.manifest.graphs.get(self.precision)
         if graphs is None:
             raise BackboneMissing(
-                f"found {', '.join(self.manifest.graphs)} in {name_of(folder)}, expected {settings.precision}; "
+                f"found {', '.join(self.manifest.graphs)} in {name_of(folder)}, expected {self.precision}; "
                 "choose another precision or export the backbone again"
             )
         self._code = graphs.latent
-        self._trunk = open_session(read_verified(folder, graphs.trunk), settings)
-        self._tail = open_session(read_verified(folder, graphs.tail), settings)
+        self._trunk, self._tail = _sessions(folder, graphs, settings)
         self._trunk_input, self._tail_input = (part.get_inputs()[0].name for part in (self._trunk, self._tail))
         self.provider: str = self._trunk.get_providers()[0]
         self.trunk_digest = graphs.trunk.sha256
@@ -159,6 +170,19 @@ class Backbone:
 def name_of(folder: Files) -> str:
     """What to call a folder in a message."""
     return str(folder) if isinstance(folder, Path) else "the files"
+
+
+def _sessions(folder: Files, graphs: Graphs, settings: BackboneSettings) -> list[ort.InferenceSession]:
+    """Of trunk and tail, both on the same provider: the CPU, where an accelerator that was measured is gone."""
+    files = [read_verified(folder, graphs.trunk), read_verified(folder, graphs.tail)]
+    try:
+        return [open_session(data, settings) for data in files]
+    except AcceleratorUnusable as error:
+        if not (isinstance(settings, Execution) and settings.may_fall_back):
+            raise
+        log.warning("the CPU stands in: %s", error)
+        on_cpu = settings.model_copy(update={"provider": "cpu", "threads": 0})
+        return [open_session(data, on_cpu) for data in files]
 
 
 def _check(port: Any, shape: tuple[int, ...], kind: str, folder: Files) -> None:

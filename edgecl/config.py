@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from edgecl.errors import ConfigRefused
 
@@ -17,6 +26,8 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+SERVICE_HOME = Path("/var/lib/edgecl")
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seconds = Annotated[float, Field(ge=0.01, le=86_400.0)]
@@ -30,11 +41,16 @@ class _Section(BaseModel):
 
 
 class BackboneSettings(_Section):
-    """How the two graphs run."""
+    """How the two graphs run; what is left open is decided by measurement, see edgecl.accelerator."""
 
-    precision: Literal["int8", "fp32"] = "int8"
-    provider: str = "CPUExecutionProvider"
-    threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0: as many as the machine has cores
+    precision: Literal["int8", "fp32", "auto"] = "int8"  # auto: the faster one, until something is taught in it
+    provider: Literal["auto", "cpu", "xnnpack", "cuda", "tensorrt"] = "auto"
+    threads: Annotated[int, Field(ge=0, le=1024)] = 0  # 0: measured; until then as many as the machine has cores
+
+    @property
+    def settled_precision(self) -> Literal["int8", "fp32"]:
+        """In which the graphs run: int8 for as long as that is left open."""
+        return "int8" if self.precision == "auto" else self.precision
 
 
 class CameraSettings(_Section):
@@ -82,6 +98,12 @@ class CameraEntry(_Section):
         return url
 
 
+def _of_another_machine(address: IPvAnyAddress) -> IPvAnyAddress:
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        raise ValueError("expected that of another machine or container; programs on this one are not told apart")
+    return address
+
+
 class ServerSettings(_Section):
     """Who may talk to the daemon."""
 
@@ -89,6 +111,8 @@ class ServerSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65_535)] = 8420  # 0: any that is free
     token_file: Path | None = None  # asked for by any address that others can reach
     names: tuple[str, ...] = ()  # by which browsers may call this machine, beside its address and localhost
+    # Whoever it lets through counts as logged in here.
+    trusted_proxy: Annotated[IPvAnyAddress, AfterValidator(_of_another_machine)] | None = None
     log_format: Literal["text", "json"] = "text"
 
 
@@ -205,8 +229,10 @@ class Settings(_Section):
 
 
 def default_home() -> Path:
-    """`$EDGECL_HOME`, else the user's data folder."""
-    return Path(os.environ.get("EDGECL_HOME") or platformdirs.user_data_path("edgecl"))
+    """`$EDGECL_HOME`; else the service's, for those whom it lets in; else the user's data folder."""
+    if named := os.environ.get("EDGECL_HOME"):
+        return Path(named)
+    return SERVICE_HOME if os.access(SERVICE_HOME, os.R_OK | os.X_OK) else platformdirs.user_data_path("edgecl")
 
 
 def load_settings(home: Path) -> Settings:

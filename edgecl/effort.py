@@ -79,6 +79,12 @@ def limits(settings: HeatSettings, model: str) -> tuple[float, float]:
     )
 
 
+def hindrance(settings: HeatSettings, board: Board | None = None) -> str | None:
+    """Why something long had better not begin now, in words; None where nothing speaks against it."""
+    board = board or Board()
+    return Governor(settings, board.model).step(board.read(), time.monotonic()).reason
+
+
 class Rest:
     """What something long calls between two steps: returns once the board is cool enough to go on."""
 

@@ -18,6 +18,7 @@
     - BackboneMissing
     - BackboneMismatch
     - BackboneDamaged
+    - AcceleratorUnusable
     - ExportRefused
   x ConsolidationRefused
   x ReleaseError
@@ -33,6 +34,8 @@
     - ReleaseBusy
   x LessonOver
   x DaemonEnded
+  x NoAnswer
+  x ServiceRefused
   x ConfigRefused
   x ExtraMissing
 
@@ -114,6 +117,10 @@ class BackboneDamaged(BackboneError):
     """A backbone file differs from its digest, or does not answer its golden vectors."""
 
 
+class AcceleratorUnusable(BackboneError):
+    """What the settings let the graphs run on is not there, or cannot run them."""
+
+
 class ExportRefused(BackboneError):
     """The exported graphs do not compute what the original network computes."""
 
@@ -180,6 +187,10 @@ class LessonOver(EdgeclError):
 
 class DaemonEnded(EdgeclError):
     """The daemon ended before it did what it was asked."""
+
+
+class ServiceRefused(EdgeclError):
+    """This machine cannot run the service, or does not."""
 
 
 class NoAnswer(EdgeclError):

@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import pwd
 import secrets
 import shutil
 import time
@@ -151,12 +152,32 @@ def private_folder(folder: Path) -> Path:
         StoreUnwritable: it cannot be made.
     """
     try:
-        for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
-            missing.mkdir(mode=0o700, exist_ok=True)
+        missing = [path for path in (folder, *folder.parents) if not path.exists()]
+        if missing:
+            _refuse_what_another_owns(missing[-1].parent)
+        for path in reversed(missing):
+            path.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)  # complains of a file in the folder's place
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder
+
+
+def _refuse_what_another_owns(folder: Path) -> None:
+    """Root may write anywhere, but what it makes in a service's home the service could change no more.
+
+    Raises:
+        StoreUnwritable: this is root, and `folder` is another user's.
+    """
+    owner = folder.stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        try:
+            name = pwd.getpwuid(owner).pw_name
+        except KeyError:
+            name = f"#{owner}"
+        raise StoreUnwritable(
+            f"found {folder} to be {name}'s, expected it to be root's, who asks; run it as: sudo -u {name} edgecl …"
+        )
 
 
 def holder(path: Path) -> str | None:
@@ -211,6 +232,7 @@ def exclusive(path: Path, wait: bool = False) -> Iterator[None]:
         StoreUnwritable: the lock file cannot be made.
     """
     try:
+        _refuse_what_another_owns(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecl import releases
+from edgecl.accelerator.execution import execution_of
 from edgecl.backbone import Backbone
 from edgecl.config import Settings, default_home, load_settings
 from edgecl.learner import Learner
@@ -23,7 +24,7 @@ class Home:
 
     Attributes:
         folder: which may not exist yet.
-        settings: from its edgecl.toml.
+        settings: from its edgecl.toml; what they leave open of the backbone is closed by what was measured here.
     """
 
     folder: Path
@@ -37,7 +38,8 @@ class Home:
             ConfigRefused: its edgecl.toml cannot be used.
         """
         folder = folder or default_home()
-        return cls(folder, load_settings(folder))
+        settings = load_settings(folder)
+        return cls(folder, settings.model_copy(update={"backbone": execution_of(folder, settings.backbone)}))
 
     def store(self, writable: bool = True) -> Store:
         """Open the memory; for reading only, beside a process that writes.

@@ -56,13 +56,15 @@ def class_summaries(learner: Learner) -> list[ClassSummary]:
 
 @dataclass(frozen=True)
 class Status:
-    """A home as it is now. Without a backbone its four fields are None.
+    """A home as it is now. Without a backbone its six fields are None.
 
     Attributes:
         home: the folder.
         release: number of the active release.
         backbone: its name.
         precision: in which it runs.
+        provider: that computes it.
+        threads: it has; 0 for as many as there are cores.
         tail: sha256 of the tail that runs.
         classes: taught.
         examples: kept.
@@ -82,6 +84,8 @@ class Status:
     release: int | None
     backbone: str | None
     precision: str | None
+    provider: str | None
+    threads: int | None
     tail: str | None
     classes: int
     examples: int
@@ -110,12 +114,13 @@ def status(home: Home) -> Status:
         BackboneDamaged: the release's manifest cannot be read.
     """
     link = home.folder / CURRENT
-    name = precision = tail = trunk = None
+    name = precision = provider = threads = tail = trunk = None
+    runs = home.settings.backbone
     number = int(link.resolve().name) if link.is_dir() and link.resolve().name.isdigit() else None
     if link.is_dir():
         manifest = read_manifest(link)
-        name, precision = manifest.name, home.settings.backbone.precision
-        graphs = manifest.graphs.get(home.settings.backbone.precision)
+        name, precision, provider, threads = manifest.name, runs.settled_precision, runs.provider, runs.threads
+        graphs = manifest.graphs.get(precision)
         if graphs is not None:
             tail, trunk = graphs.tail.sha256, graphs.trunk.sha256
     journal = None
@@ -128,6 +133,8 @@ def status(home: Home) -> Status:
             release=number,
             backbone=name,
             precision=precision,
+            provider=provider,
+            threads=threads,
             tail=tail,
             classes=len(store.classes()),
             examples=sum(store.counts().values()),

@@ -369,6 +369,8 @@ def of_status(status: Status) -> Record:
         "release": status.release,
         "backbone": status.backbone,
         "precision": status.precision,
+        "provider": status.provider,
+        "threads": status.threads,
         "tail": status.tail,
         "classes": status.classes,
         "examples": status.examples,

@@ -22,7 +22,7 @@ import tiny
 from edgecl.config import CameraEntry
 from edgecl.daemon.daemon import Daemon
 from edgecl.home import Home
-from edgecl.web.access import Access
+from edgecl.web.access import Access, Address
 from edgecl.web.app import application
 from edgecl.web.server import Server
 
@@ -85,12 +85,16 @@ class Served:
 
 @contextlib.contextmanager
 def served(
-    home: Path, urls: Sequence[str] = ("browser:",), token: str = "", names: tuple[str, ...] = ()
+    home: Path,
+    urls: Sequence[str] = ("browser:",),
+    token: str = "",
+    names: tuple[str, ...] = (),
+    trusted_proxy: Address | None = None,
 ) -> Iterator[Served]:
     """A daemon that answers on a port of its own for as long as the block lasts."""
     daemon = Daemon(Home.at(home), [CameraEntry(url=url) for url in urls])
     try:
-        server = Server(application(daemon, Access(token, names)), "127.0.0.1", 0)
+        server = Server(application(daemon, Access(token, names, trusted_proxy)), "127.0.0.1", 0)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             with httpx.Client(base_url=server.address, headers=headers, timeout=PATIENCE_S) as client:

@@ -12,10 +12,17 @@ import pytest
 from edgecl.backbone import Backbone, preprocess
 from edgecl.cameras.sample import photograph, pose, view
 from edgecl.config import BackboneSettings
-from edgecl.errors import BackboneDamaged, BackboneMismatch, BackboneMissing, ConfigRefused, FrameUnusable
+from edgecl.errors import (
+    AcceleratorUnusable,
+    BackboneDamaged,
+    BackboneMismatch,
+    BackboneMissing,
+    FrameUnusable,
+)
 from edgecl.files import sha256
 from edgecl.golden import check_golden
 from edgecl.manifest import MANIFEST_FILE, InputSpec, Precision, read_manifest
+from edgecl.runtime import PROVIDERS, available
 from edgecl.workstation.export import archive
 
 PRECISIONS: tuple[Precision, ...] = ("int8", "fp32")
@@ -225,8 +232,9 @@ def test_a_file_outside_the_folder_cannot_be_named(copied: Path) -> None:
 
 
 def test_a_provider_that_is_not_there_is_refused(backbone_folder: Path) -> None:
-    with pytest.raises(ConfigRefused, match="CPUExecutionProvider"):
-        Backbone(backbone_folder, BackboneSettings(provider="NoSuchProvider"))
+    missing = next(name for name in PROVIDERS if name not in available())
+    with pytest.raises(AcceleratorUnusable, match=f'"{missing}".*expected one of cpu'):
+        Backbone(backbone_folder, BackboneSettings(provider=missing))
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

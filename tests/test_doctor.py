@@ -4,15 +4,21 @@ import re
 import shutil
 from pathlib import Path
 
+import boards
+import cv2
 import numpy as np
 import pytest
 from commands import bare_home, run
+from daemons import eventually, running
 
+from edgecl import board
 from edgecl.doctor import examine
 from edgecl.files import sha256
 from edgecl.manifest import read_manifest
 from edgecl.memory.store import Store
 from edgecl.releases import install_first
+from edgecl.systemd import host as hosts
+from edgecl.systemd.state import ServiceState
 
 OPERATIONS = Path(__file__).parent.parent / "docs" / "operations.md"
 
@@ -42,8 +48,63 @@ def test_a_sound_home_has_nothing_that_fails(home):
 
 
 def test_every_line_of_the_doctor_begins_with_its_state(home):
-    lines = [line for line in run("doctor", "--home", home).out.splitlines() if not line.startswith(" ")]
+    told = run("doctor", "--home", home).out.split("\n\n")[0]
+    lines = [line for line in told.splitlines() if not line.startswith(" ")]
     assert {line.split()[0] for line in lines} <= {"ok", "warn", "fail"}
+
+
+def test_the_doctor_ends_with_what_is_to_be_done_the_worst_first(home):
+    """No camera is here, or it is taken away; that is told before the memory, which is worse."""
+    home.chmod(0o755)
+    (home / "edgecl.toml").write_text('[[cameras]]\nurl = "nowhere.mp4"\n')
+    (home / "edgecl.db").write_bytes(b"no database")
+    steps = run("doctor", "--home", home).out.rstrip().split("\n\nto do:\n")[1].splitlines()
+    assert [step.partition(":")[0] for step in steps] == ["1. memory", "2. trunk", "3. home", "4. camera"]
+    assert steps[2] == f"3. home: chmod 700 {home}"
+
+
+def test_the_doctor_ends_with_ready_where_nothing_is_to_be_done(home, tmp_path):
+    cv2.imwrite(str(tmp_path / "cup.jpg"), np.zeros((480, 640, 3), np.uint8))
+    (home / "edgecl.toml").write_text(f'[[cameras]]\nurl = "{tmp_path}/cup.jpg"\n')
+    told = run("doctor", "--home", home)
+    assert told.out.endswith("\n\nready\n")
+    assert "gives 640 × 480 px" in told.out
+
+
+def test_each_camera_of_the_settings_is_looked_through(home):
+    (home / "edgecl.toml").write_text('[[cameras]]\nurl = "browser:"\n[[cameras]]\nurl = "sample://cat"\n')
+    found = [finding for finding in examine(home) if finding.check == "camera"]
+    assert [one.state for one in found] == ["ok", "ok"]
+    assert "waits for a page" in found[0].found and "sample://cat gives" in found[1].found
+
+
+def test_the_ribbon_cable_of_a_board_is_tried_where_no_camera_is_named(home, tmp_path, monkeypatch):
+    monkeypatch.setattr(board, "TREE", tmp_path)
+    (tmp_path / "model").write_text("Raspberry Pi 5 Model B Rev 1.0\0")
+    monkeypatch.setenv("PATH", str(boards.raspberry(tmp_path / "bin")))
+    assert "csi://0 gives" in findings(home)["camera"].found
+    boards.raspberry(tmp_path / "bin", "none")
+    assert "no cameras available" in findings(home)["camera"].found
+
+
+def test_a_camera_that_a_daemon_looks_through_is_not_taken_from_it(tmp_path, backbone_folder):
+    home = bare_home(tmp_path / "home", backbone_folder)
+    with running(home, "--camera", "sample://cat") as daemon:
+        eventually(lambda: daemon.client.get("/readyz").status_code == 200)
+        assert "each gave a picture lately" in findings(home)["camera"].found
+    with running(home, "--camera", "nowhere.mp4"):
+        found = findings(home)["camera"]
+    assert (found.state, "camera1" in found.found) == ("warn", True)
+
+
+@pytest.mark.parametrize(("healthy", "state"), [(True, "ok"), (False, "warn")])
+def test_the_service_of_this_home_is_looked_at(home, tmp_path, monkeypatch, healthy, state):
+    monkeypatch.setattr(hosts, "IN_CHARGE", tmp_path)
+    seen = ServiceState(home, "active (running)", True, "", 7, 0, None, "http://127.0.0.1:1", healthy, None)
+    monkeypatch.setattr("edgecl.doctor.machine.is_installed", lambda host: True)
+    monkeypatch.setattr("edgecl.doctor.machine.home_of", lambda host: home)
+    monkeypatch.setattr("edgecl.doctor.machine.look", lambda host: seen)
+    assert findings(home)["service"].state == state
 
 
 def test_a_home_that_is_not_there_is_no_fault_and_is_not_made(tmp_path):

@@ -502,15 +502,15 @@ def test_with_a_token_only_who_shows_it_is_answered(home):
             assert "found no valid token" in said(bare, 401)
         assert httpx.get(f"{there.address}/healthz").status_code == 200
         assert httpx.get(f"{there.address}/metrics").status_code == 401
-        assert httpx.get(f"{there.address}/").headers["location"] == "/login"
+        assert httpx.get(f"{there.address}/").headers["location"] == "login"
 
 
 def test_a_person_logs_in_with_the_token(home):
     with served(home, token=TOKEN) as there, httpx.Client(base_url=there.address) as person:
         wrong = person.post("/login", data={"token": "guess"})
-        assert (wrong.status_code, wrong.headers["location"]) == (303, "/login?wrong")
+        assert (wrong.status_code, wrong.headers["location"]) == (303, "login?wrong")
         right = person.post("/login", data={"token": TOKEN})
-        assert (right.status_code, right.headers["location"]) == (303, "/")
+        assert (right.status_code, right.headers["location"]) == (303, "./")
         cookie = right.headers["set-cookie"].lower()
         assert "httponly" in cookie
         assert "samesite=strict" in cookie
@@ -520,7 +520,7 @@ def test_a_person_logs_in_with_the_token(home):
 def test_a_token_of_any_signs_is_understood_as_browsers_send_it(home):
     token = "abc+/==&%41 0123456789"
     with served(home, token=token) as there, httpx.Client(base_url=there.address) as person:
-        assert person.post("/login", data={"token": token}).headers["location"] == "/"
+        assert person.post("/login", data={"token": token}).headers["location"] == "./"
 
 
 def test_a_session_that_nobody_gave_is_none_whatever_its_signs(home):
@@ -562,6 +562,8 @@ def question(**told):
         "authorization": "",
         "cookie": "",
         "client": "",
+        "forwarded_host": "",
+        "fetch_site": "",
     }
     return Question(**plain | told)
 

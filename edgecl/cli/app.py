@@ -22,6 +22,7 @@ from edgecl.errors import EdgeclError
 GROUPS = (
     "demo",
     "run",
+    "service",
     "teaching",
     "prediction",
     "classes",

@@ -43,7 +43,10 @@ def consolidate(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a training that was cut off.")] = False,
     if_due: Annotated[
         bool,
-        typer.Option("--if-due", help="For timers: nothing before enough new lessons; goes on with what was cut off."),
+        typer.Option(
+            "--if-due",
+            help="For timers: nothing on a hot board or before enough new lessons; goes on with what was cut off.",
+        ),
     ] = False,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to train.")] = "auto",
     nice: Annotated[int, typer.Option(min=0, max=19, help="How far to make way for other programs.")] = 10,
@@ -71,7 +74,12 @@ def consolidate(
 
     make_way(nice)
     _require_training()
-    from edgecl.effort import Rest
+    from edgecl.effort import Rest, hindrance
+
+    if if_due and (hot := hindrance(place.settings.heat)) is not None:  # before all that takes seconds to import
+        held = _not_yet(recipe or penalty, f"not now: {hot}")
+        terminal.answer(held, str(held["reason"]))
+        return
     from edgecl.remote import Device, is_address, token_from
     from edgecl.workstation.consolidate import Order, consolidate
     from edgecl.workstation.recipes import of_penalty, recipe_of
@@ -120,15 +128,19 @@ def _waiting(place: Home, order: Order) -> dict[str, Any] | None:
     if last.release is not None and current(place.folder).name == f"{last.release:04}":
         return None  # what the last one became runs, and may be trained further
     with memory_at(source) as store:
-        found = due.lessons_since(last, store)
+        lessons = due.lessons_since(last, store)
     needed = place.settings.consolidation.due_lessons
-    if found >= needed:
+    if lessons >= needed:
         return None
-    reason = f"not due: found {found} lessons since the last consolidation, expected {needed}"
+    reason = f"not due: found {lessons} lessons since the last consolidation, expected {needed}"
     if last.release is not None:
         reason += f", or release {last.release}, which it became, to run"
+    return _not_yet(order.recipe.name, reason)
+
+
+def _not_yet(recipe: str | None, reason: str) -> dict[str, Any]:
     reason += "; nothing was done"
-    return {"recipe": order.recipe.name, "accepted": False, "reason": reason, "release": None, "due": False}
+    return {"recipe": recipe, "accepted": False, "reason": reason, "release": None, "due": False}
 
 
 def _text(outcome: Outcome, audit: bool) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from edgecl.cli.options import HomeOption, JsonOption
@@ -21,7 +24,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     found = look(Home.at(home))
     backbone = "none; run: edgecl export"
     if found.backbone is not None:
-        backbone = f"{found.backbone} in {found.precision}, release {found.release}"
+        backbone = f"{found.backbone} in {found.precision} on {found.provider}, release {found.release}"
     if found.trial is not None:
         backbone += (
             f", in trial: {plural(found.trial.frames, 'frame')} in {found.trial.seconds / 60:.1f} minutes so far"
@@ -45,21 +48,43 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
 
 
 @commands.command()
-def doctor(home: HomeOption = None, as_json: JsonOption = False) -> None:
-    """Check the machine, the backbone and the memory.
+def doctor(
+    measure: Annotated[
+        bool,
+        typer.Option("--measure", help="First measure anew what the graphs run fastest on; best while all else rests."),
+    ] = False,
+    home: HomeOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Check the machine, the backbone, the memory and the cameras.
 
-    Status 1 if anything fails. Nothing that was taught is changed.
+    Ends with "ready", or with what is to be done. Status 1 if anything fails. Nothing that was taught is changed.
     """
     from edgecl.config import default_home
-    from edgecl.doctor import examine
+    from edgecl.doctor import examine, to_do
     from edgecl.records import of_finding
 
     terminal = Terminal(as_json)
-    failed = 0
-    for finding in examine(home or default_home()):
+    folder = home or default_home()
+    if measure:
+        _measure(folder, terminal)
+    findings = []
+    for finding in examine(folder):
         remedy = f"\n{'':22}→ {finding.remedy}" if finding.remedy else ""
         terminal.answer(of_finding(finding), f"{finding.state:<5} {finding.check:<15} {finding.found}{remedy}")
-        failed += finding.state == "fail"
+        findings.append(finding)
+    steps = [f"{number}. {step}" for number, step in enumerate(to_do(findings), 1)]
+    if not as_json:  # whose reader has it all from the findings
+        terminal.answer({}, "\n".join(("", "to do:", *steps)) if steps else "\nready")
+    failed = sum(finding.state == "fail" for finding in findings)
     if failed:
         terminal.note(f"edgecl: {plural(failed, 'check')} failed; see the lines that begin with fail")
         raise typer.Exit(1)
+
+
+def _measure(folder: Path, terminal: Terminal) -> None:
+    from edgecl.accelerator.execution import measure
+    from edgecl.config import load_settings
+
+    with terminal.progress("measuring") as step:
+        measure(folder, load_settings(folder).backbone, lambda now: step(now=now))

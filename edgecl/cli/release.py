@@ -189,7 +189,7 @@ def push(
 
     place, terminal = Home.at(home), Terminal(as_json)
     release_of(place.folder, number)
-    devices = None if precision == "both" else precision or place.settings.backbone.precision
+    devices = None if precision == "both" else precision or place.settings.backbone.settled_precision
     if is_address(target):
         sent = pushing.post(place.folder, number, Device.at(target, token_from(token_file)), devices, whole)
         record: dict[str, Any] = {"target": sent.url, "bytes": sent.bytes, "status": sent.status, "answer": sent.answer}
@@ -295,7 +295,7 @@ def _push_home(place: Any, other: Any, number: int) -> Switched:
         from edgecl.errors import ReleaseError
 
         raise ReleaseError(f"found release {number} without a document, expected one made by a consolidation")
-    data = packed(Folder(folder), document, other.settings.backbone.precision, whole=False)
+    data = packed(Folder(folder), document, other.settings.backbone.settled_precision, whole=False)
     daemon = daemon_of(other)
     if daemon is not None:
         return daemon.install(daemon.bring(data))

@@ -55,7 +55,7 @@ def run(
 
     place = Home.at(home)
     server = server_settings(place, host=host, port=port, token_file=token_file, log_format=log_format)
-    cameras = [_settings(CameraEntry, {"url": url}) for url in camera or ()]
+    cameras = [settings_given(CameraEntry, {"url": url}) for url in camera or ()]
     terminal = Terminal(as_json)
     ensure_backbone(place, terminal)
 
@@ -76,7 +76,7 @@ def server_settings(place: Home, **given: str | int | Path | None) -> ServerSett
     from edgecl.config import ServerSettings
 
     values = {name: value for name, value in given.items() if value is not None}
-    found: ServerSettings = _settings(ServerSettings, place.settings.server.model_dump() | values)
+    found: ServerSettings = settings_given(ServerSettings, place.settings.server.model_dump() | values)
     return found
 
 
@@ -126,7 +126,7 @@ def _doors(daemon: Daemon, access: Access, server: ServerSettings, place: Home) 
     return Door(answering.address, heartbeats, close)
 
 
-def _settings(kind: Any, values: dict[str, Any]) -> Any:
+def settings_given(kind: Any, values: dict[str, Any]) -> Any:
     """A section of the settings from the command line.
 
     Raises:

@@ -20,6 +20,7 @@ from edgecl.daemon.pushed import PushedCamera
 from edgecl.daemon.regions import Regions
 from edgecl.daemon.snapshots import Live, State
 from edgecl.daemon.thermometer import Thermometer
+from edgecl.effort import FULL
 from edgecl.errors import CameraUnavailable, ConfigRefused
 from edgecl.home import Home
 from edgecl.memory import backup
@@ -196,6 +197,11 @@ class Daemon:
                 Heartbeat("learning", lambda: self.owner.learning_since or time.monotonic(), LEARNS_S),
             )
         )
+
+    def at_leisure(self) -> bool:
+        """Whether nothing goes on but that frames are answered, and all of them are."""
+        state = self.state
+        return not (state.holds or state.learning or state.swap) and state.effort == FULL
 
     def not_ready(self) -> list[str]:
         """Why frames are not answered, a line each; empty while they are."""

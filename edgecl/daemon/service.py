@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from edgecl.accelerator.beside import measuring
 from edgecl.config import CameraEntry, load_settings
 from edgecl.daemon import note, notify
 from edgecl.daemon.daemon import Daemon, settings_changed
@@ -85,7 +86,8 @@ class Service:
                 note.leave(self._home.folder, door.address, self._token)
                 notify.notify("READY=1", f"STATUS=answers at {door.address}")
                 self._ready(door.address)
-                self._watch(daemon, door)
+                with measuring(self._home.folder, self._began_with.backbone, daemon.at_leisure):
+                    self._watch(daemon, door)
             finally:
                 note.take_back(self._home.folder)
                 door.close()

@@ -91,7 +91,7 @@ def measure(
         lessons,
         rss,
         start,
-        settings.precision,
+        settings.settled_precision,
         settings.threads,
         backbone.provider,
     )
@@ -177,7 +177,7 @@ def _bare_network(folder: Path, settings: BackboneSettings) -> Callable[[NDArray
         from edgecl.workstation.graphs import unsplit
     except ExtraMissing:
         return None
-    graphs = read_manifest(folder).graphs[settings.precision]
+    graphs = read_manifest(folder).graphs[settings.settled_precision]
     whole = unsplit(read_verified(folder, graphs.trunk), read_verified(folder, graphs.tail))
     session = open_session(whole, settings)
     name = session.get_inputs()[0].name
@@ -187,7 +187,7 @@ def _bare_network(folder: Path, settings: BackboneSettings) -> Callable[[NDArray
 def _fresh_process(home: Path, settings: BackboneSettings) -> tuple[float, float]:
     """Peak memory in MB and s from the start of a fresh process to its first prediction."""
     environment = os.environ | {"EDGECL_BENCH_STARTED": repr(time.time())}
-    command = [sys.executable, "-m", "edgecl.evaluate.device", str(home), settings.precision, str(settings.threads)]
+    command = [sys.executable, "-m", "edgecl.evaluate.device", str(home), settings.settled_precision, str(settings.threads)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603, our own
     if done.returncode:
         raise EdgeclError(f"the measured process ended with {done.returncode}: {done.stderr.strip()[-500:]}")

@@ -82,7 +82,7 @@ def verify(source: Source, ground: Ground, unsigned: bool = False) -> Verified:
         ReleaseRefused: with the reason. Nothing was written.
     """
     raw, signature, document, signer = check_document(source, ground, unsigned)
-    present = _check_list(source, document, ground.settings.precision)
+    present = _check_list(source, document, ground.settings.settled_precision)
     _check_room(document, present, ground)
     files = _check_files(source, document, present, ground)
     files[DOCUMENT_FILE] = raw
@@ -141,7 +141,7 @@ def _check_list(source: Source, document: ReleaseDocument, precision: Precision)
 
 
 def _check_room(document: ReleaseDocument, present: set[str], ground: Ground) -> None:
-    needed = sum(document.files[name].bytes for name in present | document.needed(ground.settings.precision))
+    needed = sum(document.files[name].bytes for name in present | document.needed(ground.settings.settled_precision))
     free = ground.free(ground.home if ground.home.exists() else ground.active)
     if needed + DISK_RESERVE > free:
         raise ReleaseRefused(
@@ -174,7 +174,7 @@ def _check_manifest(files: Mapping[str, bytes], document: ReleaseDocument, groun
 
     Another trunk is named as such even where its file did not come along.
     """
-    precision = ground.settings.precision
+    precision = ground.settings.settled_precision
     try:
         manifest, active = read_manifest(files), read_manifest(ground.active)
     except BackboneError as error:

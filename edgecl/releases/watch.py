@@ -280,7 +280,7 @@ class Watch:
             return False
         folder, settings = slots.release_folder(self._home, self._journal.active), self.learner.settings.backbone
         try:
-            graphs = read_manifest(folder).graphs.get(settings.precision)
+            graphs = read_manifest(folder).graphs.get(settings.settled_precision)
             if graphs is None or graphs.tail.sha256 == self.learner.backbone.tail_digest:
                 return False
             backbone = Backbone(folder, settings)

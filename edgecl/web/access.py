@@ -2,6 +2,21 @@
 
 Without a token only this machine can reach us, and then the danger is a page of others in a browser here: it is told by
 the Host that it had to use (DNS rebinding) or by its Origin (cross-site requests). There is no CORS.
+
+A reverse proxy that asks people to log in, such as Home Assistant's ingress, may be trusted: what comes from its
+address counts as logged in. Only the address of the connection says so. Anybody can write a header: of others
+X-Forwarded-Host means nothing, and X-Forwarded-For and X-Ingress-Path mean nothing of anyone.
+
+- Its Host is what the proxy calls us and says nothing of the browser, so it is not looked at. A page that rebinds a
+  name to the proxy has no session there: the cookie belongs to the proxy's own name.
+- A page of another site may send the browser of someone who is logged in there. SameSite=Strict keeps the cookie from
+  it, but not from a page of the same site, as of another port or a sister domain. So what changes something, or
+  listens, has to come from a page of the proxy's own origin. Sec-Fetch-Site says so, and no page can write it; browsers
+  send it to https alone. Without it, Origin has to name the host that the proxy was asked for: X-Forwarded-Host, or
+  Host where the proxy leaves that as it was. A page of others that would write that header has to ask first whether it
+  may, by OPTIONS, and is not told so.
+- What says neither comes from no browser. It came past the login, too.
+- Other pages of the proxy's own origin can do all that ours can. Who lets them in there decides.
 """
 
 from __future__ import annotations
@@ -16,6 +31,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -28,6 +44,8 @@ SESSION = "edgecl_session"
 SESSION_S = 30 * 86_400
 OPEN_PATHS = ("/healthz", "/readyz", "/login", "/static/login.css", "/static/login.js", "/favicon.ico")
 CLIENTS_MAX = 1000  # remembered for their rate
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 @dataclass(frozen=True)
@@ -55,6 +73,8 @@ class Question:
         authorization: header, empty without one.
         cookie: header, empty without one.
         client: address of whoever asks.
+        forwarded_host: for which host a proxy was asked, empty without one; to be believed of a trusted one alone.
+        fetch_site: how the page that asks belongs to us, as the browser says; empty where it does not.
     """
 
     method: str
@@ -64,6 +84,8 @@ class Question:
     authorization: str
     cookie: str
     client: str
+    forwarded_host: str
+    fetch_site: str
 
     @classmethod
     def of(cls, scope: Scope) -> Question:
@@ -77,7 +99,15 @@ class Question:
         origin = header(b"origin") if b"origin" in headers else None
         client = scope.get("client") or ("", 0)
         return cls(
-            method, scope["path"], header(b"host"), origin, header(b"authorization"), header(b"cookie"), client[0]
+            method=method,
+            path=scope["path"],
+            host=header(b"host"),
+            origin=origin,
+            authorization=header(b"authorization"),
+            cookie=header(b"cookie"),
+            client=client[0],
+            forwarded_host=header(b"x-forwarded-host"),
+            fetch_site=header(b"sec-fetch-site"),
         )
 
     @property
@@ -93,9 +123,10 @@ class Access:
         token: that machines show and people log in with; empty where only this machine reaches us.
     """
 
-    def __init__(self, token: str = "", names: tuple[str, ...] = ()) -> None:
-        """Ask for `token`, and answer to these names beside the machine's own."""
+    def __init__(self, token: str = "", names: tuple[str, ...] = (), trusted_proxy: Address | None = None) -> None:
+        """Ask for `token`, but not who comes through `trusted_proxy`; answer to `names` beside the machine's own."""
         self.token = token
+        self._trusted_proxy = trusted_proxy
         own = socket.gethostname().lower()
         self._names = {"localhost", own, f"{own}.local", *(name.lower().rstrip(".") for name in names)}
         self._key = hashlib.sha256(b"edgecl session\0" + token.encode("utf-8")).digest()
@@ -109,22 +140,22 @@ class Access:
         Raises:
             ConfigRefused: others can reach the address, and no token is set; or the file holds none that is any good.
         """
-        if settings.token_file is None:
-            if not is_loopback(settings.host):
-                raise ConfigRefused(
-                    f"found the address {settings.host}, which others can reach, without a token, expected "
-                    "127.0.0.1, or a file with a token: umask 077; openssl rand -hex 32 > FILE; then --token-file FILE"
-                )
-            return cls(names=settings.names)
-        return cls(read_token(settings.token_file), settings.names)
+        if settings.token_file is None and not is_loopback(settings.host):
+            raise ConfigRefused(
+                f"found the address {settings.host}, which others can reach, without a token, expected "
+                "127.0.0.1, or a file with a token: umask 077; openssl rand -hex 32 > FILE; then --token-file FILE"
+            )
+        token = "" if settings.token_file is None else read_token(settings.token_file)
+        return cls(token, settings.names, settings.trusted_proxy)
 
     def refusal(self, question: Question) -> Refusal | None:
         """Why the request is refused; None where it is not."""
-        if not self._is_ours(question.host):
+        trusted = self._is_trusted(question)
+        if not trusted and not self._is_ours(question.host):
             return Refusal(
                 421, f"found the host {question.host[:100]!r}, expected one of this machine's names or addresses"
             )
-        if question.changes and question.origin is not None and not _is_same(question.origin, question.host):
+        if question.changes and not (_is_let_through(question) if trusted else _is_from_us(question, question.host)):
             return Refusal(403, "found a request from a page of another site, expected one from this machine's own")
         rates = self.logins if question.path == "/login" and question.changes else self.requests
         if not rates.take(question.client):
@@ -134,8 +165,8 @@ class Access:
         return None
 
     def knows(self, question: Question) -> bool:
-        """Whether whoever asks showed the token, or logged in with it; everybody where there is none."""
-        return not self.token or self._is_known(question)
+        """Whether whoever asks showed the token or logged in, here or at the proxy; all where there is no token."""
+        return not self.token or self._is_trusted(question) or self._is_known(question)
 
     def is_token(self, text: str) -> bool:
         """Whether `text` is the token; takes as long whichever character is wrong."""
@@ -148,6 +179,9 @@ class Access:
 
     def _sealed(self, ends: str) -> str:
         return hmac.new(self._key, ends.encode("ascii"), hashlib.sha256).hexdigest()
+
+    def _is_trusted(self, question: Question) -> bool:
+        return self._trusted_proxy is not None and _address(question.client) == _address(str(self._trusted_proxy))
 
     def _is_known(self, question: Question) -> bool:
         kind, _, shown = question.authorization.partition(" ")
@@ -196,10 +230,28 @@ class Rates:
         return allowed
 
 
-def _is_same(origin: str, host: str) -> bool:
-    """Whether a page from `origin` was got from `host`."""
+def _address(text: str) -> Address | None:
+    """An address; of one machine always the same, also where IPv4 comes through a socket of IPv6."""
     try:
-        return urlsplit(origin).netloc.lower() == host.lower()
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_let_through(question: Question) -> bool:
+    """Whether what comes through the trusted proxy was asked by a page of its origin, or by no page."""
+    if question.fetch_site:
+        return question.fetch_site in ("same-origin", "none")
+    return _is_from_us(question, question.forwarded_host or question.host)
+
+
+def _is_from_us(question: Question, host: str) -> bool:
+    """Whether it was asked by a page that was got from `host`, or by no page."""
+    if question.origin is None:
+        return True
+    try:
+        return urlsplit(question.origin).netloc.lower() == host.lower()
     except ValueError:
         return False
 

@@ -94,7 +94,7 @@ class Guard:
             if question.method == "GET" and question.path == "/":
                 from starlette.responses import RedirectResponse
 
-                response = RedirectResponse("/login", 303)
+                response = RedirectResponse("login", 303)
             else:
                 response.headers["www-authenticate"] = "Bearer"
         if refusal.status == 429:

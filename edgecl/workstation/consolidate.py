@@ -108,7 +108,7 @@ def _consolidate(
     home: Home, release: Path, order: Order, folder: Path, say: Callable[[str], None], step: Step | None
 ) -> Outcome:
     begun = time.monotonic()
-    precision, device = home.settings.backbone.precision, choose_device(order.device)
+    precision, device = home.settings.backbone.settled_precision, choose_device(order.device)
     key = _key(home, order)
     say("reading the release")
     parent = Parent.of(release)

@@ -110,7 +110,7 @@ def export_into(home: Home, order: Order, force: bool, say: Say) -> Delivery:
             shutil.rmtree(left, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=drafts, prefix=".export-") as draft:
             made = export_to(Path(draft) / "backbone", order, say)
-            trunk = _trunk(made.manifest, home.settings.backbone.precision)
+            trunk = _trunk(made.manifest, home.settings.backbone.settled_precision)
             if example is not None and example.trunk != trunk and not force:
                 raise _refusal(home, f"trunk {example.trunk[:12]}…", f"{order.backbone} (trunk {trunk[:12]}…)")
             folder = releases.install_first(home.folder, made.folder)

@@ -1,4 +1,4 @@
-"""The page, and the door before it."""
+"""The page, and the door before it. All addresses are relative: a reverse proxy may show us below any path."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ async def log_in(request: Request) -> Response:
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     shown = form.get("token", [""])[0].strip()
     if not access.is_token(shown):
-        return RedirectResponse("/login?wrong", 303)
-    response = RedirectResponse("/", 303)
+        return RedirectResponse("login?wrong", 303)
+    response = RedirectResponse("./", 303)
     secure = request.url.scheme == "https"
-    response.set_cookie(
-        SESSION, access.session(time.time()), max_age=SESSION_S, httponly=True, samesite="strict", secure=secure
+    cookie = access.session(time.time())
+    response.set_cookie(  # without a path it is for the folder that the browser sees us in, and for what is below it
+        SESSION, cookie, max_age=SESSION_S, path=None, httponly=True, samesite="strict", secure=secure
     )
     return response

@@ -1,6 +1,9 @@
-/** The daemon's API. A refusal is an Error whose message is the daemon's own words. */
+/**
+ * The daemon's API. A refusal is an Error whose message is the daemon's own words.
+ * Addresses are relative to the page: a reverse proxy may show it below any path.
+ */
 
-const ROOT = "/api/v1";
+const ROOT = "api/v1";
 const SILENT_MS = 5000; // the daemon says something every second; without its word for so long, the line is cut
 const WAIT_MS = [500, 10000];
 
@@ -19,7 +22,7 @@ async function ask(method, path, body, kind) {
     throw new Error("The device does not answer. Is it on, and are you in its network?");
   }
   if (answer.status === 401) {
-    location.assign("/login");
+    location.assign("login");
     await new Promise(() => {}); // this page is about to end
   }
   if (answer.status === 204) return null;
@@ -49,8 +52,9 @@ export class Socket {
 
   open() {
     clearTimeout(this.again);
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const line = new WebSocket(`${scheme}://${location.host}${ROOT}/live`);
+    const address = new URL(`${ROOT}/live`, location.href);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    const line = new WebSocket(address);
     this.line = line;
     this.heard = performance.now();
     line.onopen = () => { this.wait = WAIT_MS[0]; this.told.line(true); };

@@ -1,0 +1,71 @@
+"""Measures once while a daemon runs, when nobody waits for it; what comes of it counts from the next start on."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from edgecl.accelerator.execution import execution_of, is_open, measure
+from edgecl.accelerator.measuring import PROBE
+from edgecl.accelerator.remembered import recall
+from edgecl.accelerator.report import outcomes_text, runs_text
+from edgecl.config import BackboneSettings
+from edgecl.errors import EdgeclError
+
+AFTER_S = 120.0  # whoever has just begun wants to see something
+LOOK_S = 5.0
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def measuring(
+    home: Path,
+    asked: BackboneSettings,
+    at_leisure: Callable[[], bool],
+    after_s: float = AFTER_S,
+    probe: Sequence[str] = PROBE,
+) -> Iterator[None]:
+    """Do so on a thread of its own for as long as the block lasts, if anything is left open and not known.
+
+    Args:
+        home: the folder.
+        asked: the settings as they were written.
+        at_leisure: whether this is a moment for it.
+        after_s: how long to wait for the first such moment.
+        probe: see `measured`.
+    """
+    stopped = threading.Event()
+
+    def work() -> None:
+        wait_s = after_s
+        while not stopped.wait(wait_s):
+            wait_s = LOOK_S
+            if at_leisure():
+                _measure(home, asked, stopped, probe)
+                return
+
+    if recall(home, asked) is not None or not is_open(home, asked):
+        yield
+        return
+    thread = threading.Thread(target=work, name="edgecl-accelerator", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def _measure(home: Path, asked: BackboneSettings, stopped: threading.Event, probe: Sequence[str]) -> None:
+    log.info("measuring once what the graphs run fastest on")
+    try:
+        found = measure(home, asked, stopped=stopped, probe=probe)
+    except EdgeclError as error:
+        log.warning("what the graphs run fastest on is not known: %s", error)
+        return
+    if found is not None:
+        runs = runs_text(execution_of(home, asked))
+        log.info("measured: %s; from the next start on %s", outcomes_text(found.outcomes), runs)
