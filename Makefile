@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+TARGET ?= aarch64-cp311
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +12,7 @@ BUNDLED := edgecl/backbones/efficientnet-lite0
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo system test lint check bench wheel check-wheel clean
+.PHONY: help demo system test lint check bench wheel check-wheel bundle check-service clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -63,12 +64,22 @@ $(BUNDLED)/manifest.json: | $(DEMO_READY)
 	@$(BIN)/edgecl export --backbone efficientnet-lite0 --out $(BUNDLED)
 
 wheel: $(BUNDLED)/manifest.json ## build dist/edgecl-….whl with the backbone in it, all that a device needs
-	@rm -rf dist
+	@rm -f dist/*.whl
 	@$(PIP) wheel --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
-check-wheel: wheel ## install that wheel alone in a new environment, without torch, and teach and predict there
-	@$(PYTHON) deploy/check_wheel.py dist/*.whl
+$(BIN)/uv: | $(BIN)/python
+	@$(PIP) install 'uv>=0.5'
+
+check-wheel: wheel | $(BIN)/uv ## every command with that wheel alone, on each Python here, with newest and oldest packages
+	@$(BIN)/python deploy/check_wheel.py dist/*.whl
+
+bundle: wheel | $(BIN)/uv ## all that a device without a network needs as one .tar. TARGET=aarch64-cp311, KEY=private key
+	@$(BIN)/python deploy/bundle.py dist/*.whl --target $(TARGET) $(if $(KEY),--key $(KEY))
+
+check-service: ## walk the service through its life on a bare Debian that is made for it, with systemd in charge; as root
+	@$(MAKE) -s bundle TARGET=$$(uname -m)-cp311
+	@$(PYTHON) deploy/check_service.py dist/edgecl-*-$$(uname -m)-cp311.tar
 
 clean: ## remove what was built, but for .venv
 	@rm -rf dist build $(BUNDLED) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ import platformdirs
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     IPvAnyAddress,
@@ -98,8 +100,15 @@ class CameraEntry(_Section):
         return url
 
 
-def _of_another_machine(address: IPvAnyAddress) -> IPvAnyAddress:
-    if address.is_loopback or address.is_unspecified or address.is_multicast:
+def _written_as_one(value: object) -> object:
+    if not isinstance(value, str | IPv4Address | IPv6Address):
+        raise ValueError("expected an address, in quotes")
+    return value
+
+
+def _of_another_machine(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    meant = getattr(address, "ipv4_mapped", None) or address
+    if meant.is_loopback or meant.is_unspecified or meant.is_multicast or str(meant) == "255.255.255.255":
         raise ValueError("expected that of another machine or container; programs on this one are not told apart")
     return address
 
@@ -112,7 +121,9 @@ class ServerSettings(_Section):
     token_file: Path | None = None  # asked for by any address that others can reach
     names: tuple[str, ...] = ()  # by which browsers may call this machine, beside its address and localhost
     # Whoever it lets through counts as logged in here.
-    trusted_proxy: Annotated[IPvAnyAddress, AfterValidator(_of_another_machine)] | None = None
+    trusted_proxy: (
+        Annotated[IPvAnyAddress, BeforeValidator(_written_as_one), AfterValidator(_of_another_machine)] | None
+    ) = None
     log_format: Literal["text", "json"] = "text"
 
 
@@ -243,16 +254,32 @@ def load_settings(home: Path) -> Settings:
     """
     path = home / "edgecl.toml"
     try:
-        return Settings.model_validate(tomllib.loads(path.read_text("utf-8")))
+        return parse_settings(path.read_text("utf-8"), path)
     except (FileNotFoundError, NotADirectoryError):
         return Settings()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigRefused(f"could not read {path}: {error}; expected TOML; mend or remove the file") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def parse_settings(text: str, path: Path) -> Settings:
+    """What is, or is to be, written in `path`.
+
+    Raises:
+        ConfigRefused: see `load_settings`.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise _unreadable(path, error) from error
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {complaint(fault)}" for fault in error.errors()]
         raise ConfigRefused(
             f"{path} cannot be used: {'; '.join(faults)}; mend these lines or remove the file"
         ) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigRefused:
+    return ConfigRefused(f"could not read {path}: {error}; expected TOML; mend or remove the file")
 
 
 def complaint(fault: Mapping[str, Any]) -> str:

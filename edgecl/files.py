@@ -152,19 +152,19 @@ def private_folder(folder: Path) -> Path:
         StoreUnwritable: it cannot be made.
     """
     try:
-        missing = [path for path in (folder, *folder.parents) if not path.exists()]
-        if missing:
-            _refuse_what_another_owns(missing[-1].parent)
-        for path in reversed(missing):
-            path.mkdir(mode=0o700, exist_ok=True)
+        expect_own(next(path for path in (folder, *folder.absolute().parents) if path.exists()))
+        for missing in reversed([path for path in (folder, *folder.parents) if not path.exists()]):
+            missing.mkdir(mode=0o700, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)  # complains of a file in the folder's place
     except OSError as error:
         raise unwritable(folder, error) from error
     return folder
 
 
-def _refuse_what_another_owns(folder: Path) -> None:
+def expect_own(folder: Path) -> None:
     """Root may write anywhere, but what it makes in a service's home the service could change no more.
+
+    Nor is root to do what a service that was broken into wrote there.
 
     Raises:
         StoreUnwritable: this is root, and `folder` is another user's.
@@ -232,7 +232,7 @@ def exclusive(path: Path, wait: bool = False) -> Iterator[None]:
         StoreUnwritable: the lock file cannot be made.
     """
     try:
-        _refuse_what_another_owns(path.parent)
+        expect_own(path.parent)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise unwritable(path, error) from error

@@ -363,8 +363,9 @@ class Learner:
         if found in (None, expected):
             return None
         return BackboneMismatch(
-            f"found a memory made by trunk {found:.12}…, expected {expected:.12}…; use the backbone and precision it "
-            "was taught with, or forget all classes (edgecl forget LABEL) and teach them anew"
+            f"found a memory made by trunk {found:.12}…, expected {expected:.12}…; if it was put back just "
+            "now, start anew; else use the backbone and precision it was taught with, or forget all classes (edgecl "
+            "forget LABEL) and teach them anew"
         )
 
     def _require_match(self) -> None:

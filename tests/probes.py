@@ -53,6 +53,13 @@ def main(behaviour: Any, job: dict[str, Any]) -> None:
     elif behaviour == "babbles":
         print("a native library's own words\n{}\n[1]", flush=True)
         tell(job, job["threads"][0], median_ms=5.0, quickest_ms=5.0)
+    elif behaviour == "hangs until told":
+        told = Path(job["engines"])
+        if told.exists() and told.read_text() == "told":
+            tell(job, 1, median_ms=5.0, quickest_ms=5.0)
+        else:
+            told.touch()
+            time.sleep(600)
     elif behaviour == "hangs":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
         Path(job["engines"]).write_text(str(child.pid))  # for who wants to see it gone

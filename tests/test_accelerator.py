@@ -436,7 +436,54 @@ def test_a_daemon_waits_until_it_is_at_leisure(home, monkeypatch):
 
     with beside(home, {"1": 10}, at_leisure):
         eventually(lambda: recall(home, ASKED))
-    assert asked_for == [None] * 4
+    assert asked_for[:4] == [None] * 4
+
+
+def test_a_daemon_leaves_off_when_something_else_begins_and_comes_back_to_it(home, monkeypatch):
+    monkeypatch.setattr("edgecl.accelerator.beside.LOOK_S", 0.01)
+    busy, begun = threading.Event(), []
+
+    def at_leisure():
+        begun.append(not busy.is_set())
+        return begun[-1]
+
+    asked = ASKED.model_copy(update={"provider": "auto"})
+    with measuring(home, asked, at_leisure, after_s=0.0, probe=probe(cpu="hangs until told")):
+        eventually(lambda: (home / "engines").exists())
+        busy.set()
+        eventually(lambda: begun[-3:] == [False] * 3)
+        assert recall(home, asked) is None
+        (home / "engines").write_text("told")
+        busy.clear()
+        eventually(lambda: recall(home, asked))
+    assert execution_of(home, asked).threads == 1
+
+
+def test_what_the_settings_do_not_leave_open_is_not_taken_from_a_file(home):
+    asked = BackboneSettings(provider="cpu")
+    settle(home, [ms("cuda", 1, 1), ms("cpu", 2, 900), ms("cpu", 20, 2)], asked)
+    chosen = execution_of(home, asked)
+    assert (chosen.provider, chosen.threads) == ("cpu", 2)
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_plain_file_was_never_measured(home, make):
+    make(home / "accelerator.json")
+    assert recall(home, ASKED) is None
+
+
+def test_a_probe_finds_no_module_in_the_folder_that_someone_is_in(home, tmp_path, monkeypatch):
+    (tmp_path / "edgecl.py").write_text(f"open({str(tmp_path / 'was-here')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    found = measure(home, BackboneSettings(provider="cpu", threads=1))
+    assert [outcome.fault for outcome in found.outcomes] == [None]
+    assert not (tmp_path / "was-here").exists()
+
+
+def test_a_probe_that_has_no_room_for_what_it_says_is_a_fault(home, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(home / "nowhere"))
+    (outcome, *_) = measure(home, ASKED).outcomes
+    assert "could not be started" in outcome.fault
 
 
 def test_a_daemon_that_ends_does_not_wait_for_it(home):

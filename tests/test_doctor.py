@@ -100,9 +100,9 @@ def test_a_camera_that_a_daemon_looks_through_is_not_taken_from_it(tmp_path, bac
 @pytest.mark.parametrize(("healthy", "state"), [(True, "ok"), (False, "warn")])
 def test_the_service_of_this_home_is_looked_at(home, tmp_path, monkeypatch, healthy, state):
     monkeypatch.setattr(hosts, "IN_CHARGE", tmp_path)
-    seen = ServiceState(home, "active (running)", True, "", 7, 0, None, "http://127.0.0.1:1", healthy, None)
+    seen = ServiceState("active (running)", True, "", 7, 0, None, "http://127.0.0.1:1", healthy, None)
     monkeypatch.setattr("edgecl.doctor.machine.is_installed", lambda host: True)
-    monkeypatch.setattr("edgecl.doctor.machine.home_of", lambda host: home)
+    monkeypatch.setattr("edgecl.doctor.machine.SERVICE_HOME", home)
     monkeypatch.setattr("edgecl.doctor.machine.look", lambda host: seen)
     assert findings(home)["service"].state == state
 

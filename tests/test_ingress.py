@@ -67,6 +67,11 @@ def test_the_host_that_another_one_says_it_was_asked_for_is_not_believed():
     assert status(question) == 403
 
 
+def test_a_page_of_nowhere_is_no_page_of_the_proxy():
+    """Where the proxy says neither for which host it was asked, nor passes on a Host."""
+    assert status(asked(SUPERVISOR, "POST", host="", origin="null")) == 403
+
+
 def test_the_proxy_is_known_also_where_its_address_comes_through_a_socket_of_ipv6():
     assert status(asked(f"::ffff:{SUPERVISOR}")) == 0
     assert Access(TOKEN, trusted_proxy=IPv6Address(f"::ffff:{SUPERVISOR}")).refusal(asked()) is None
@@ -129,6 +134,10 @@ def test_who_comes_through_the_proxy_is_told_the_reasons_for_not_being_ready():
         ('"127.0.0.1"', "expected that of another machine"),
         ('"::1"', "expected that of another machine"),
         ('"0.0.0.0"', "expected that of another machine"),
+        ('"255.255.255.255"', "expected that of another machine"),
+        ('"::ffff:127.0.0.1"', "expected that of another machine"),
+        ("1", "expected an address, in quotes"),
+        ("true", "expected an address, in quotes"),
         ('""', "not a valid ipv4 or ipv6 address"),
     ],
 )

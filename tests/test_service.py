@@ -17,10 +17,11 @@ import pytest
 from commands import run
 
 from edgecl import board
-from edgecl.config import SERVICE_HOME, CameraEntry, default_home, load_settings
+from edgecl.config import CameraEntry, default_home, load_settings
 from edgecl.errors import ConfigRefused, ServiceRefused, StoreUnwritable
 from edgecl.files import exclusive, private_folder
 from edgecl.systemd import host as hosts
+from edgecl.systemd import installing
 from edgecl.systemd.host import Host
 from edgecl.systemd.installing import install, program_of_this, uninstall
 from edgecl.systemd.state import look
@@ -28,7 +29,6 @@ from edgecl.systemd.units import CONSOLIDATION, JETSON, SERVICE, TIMER, Machine,
 
 EXPOSURE_MAX = 15  # tenths: what systemd calls OK begins at 4.9
 PROGRAM = Path("/opt/edgecl/bin/edgecl")
-GROUPS = frozenset({"video", "render", "root"})
 
 # Of systemd 252, as it said them of the service that runs, that failed and that was stopped.
 RUNNING = """ActiveState=active
@@ -136,17 +136,15 @@ def by_hand(*command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("jetson", [False, True])
-@pytest.mark.parametrize("home", [SERVICE_HOME, Path("/srv/edgecl")])
-def test_systemd_finds_no_fault_in_the_units(tmp_path, image, home, jetson):
-    folder = written(tmp_path, Machine(image / "opt/edgecl/bin/edgecl", home, GROUPS, trains=True, jetson=jetson))
+def test_systemd_finds_no_fault_in_the_units(tmp_path, image, jetson):
+    folder = written(tmp_path, Machine(image / "opt/edgecl/bin/edgecl", trains=True, jetson=jetson))
     done = by_hand("systemd-analyze", "verify", *(str(folder / name) for name in (SERVICE, CONSOLIDATION, TIMER)))
     assert (done.returncode, done.stdout + done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("name", [SERVICE, CONSOLIDATION])
-@pytest.mark.parametrize("home", [SERVICE_HOME, Path("/srv/edgecl")])
-def test_a_service_that_is_broken_into_can_do_little(tmp_path, home, name):
-    folder = written(tmp_path, Machine(PROGRAM, home, GROUPS, trains=True))
+def test_a_service_that_is_broken_into_can_do_little(tmp_path, name):
+    folder = written(tmp_path, Machine(trains=True))
     command = ("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MAX}", str(folder / name))
     assert by_hand(*command).returncode == 0
 
@@ -155,18 +153,6 @@ def test_the_threshold_can_be_passed(tmp_path):
     (tmp_path / SERVICE).write_text(f"[Service]\nExecStart={PROGRAM} run\n")
     command = ("systemd-analyze", "security", "--offline=true", f"--threshold={EXPOSURE_MAX}", str(tmp_path / SERVICE))
     assert by_hand(*command).returncode != 0
-
-
-def test_a_group_that_is_not_there_is_not_named(tmp_path):
-    found = units(Machine(groups=frozenset({"video"})))[SERVICE]
-    assert re.findall(r"^SupplementaryGroups=(.*)$", found, re.MULTILINE) == ["video"]
-
-
-def test_another_home_is_the_only_place_that_may_be_written_to():
-    for text in units(Machine(home=Path("/srv/edgecl"), trains=True)).values():
-        if "[Service]" in text:
-            assert "ReadWritePaths=/srv/edgecl" in text and "EDGECL_HOME=/srv/edgecl" in text
-            assert "StateDirectory" not in text and "RequiresMountsFor=/srv/edgecl" in text
 
 
 @pytest.mark.parametrize("path", ["/opt/my edgecl/bin/edgecl", "/opt/100%/edgecl", "bin/edgecl", "/opt/$HOME/edgecl"])
@@ -189,11 +175,15 @@ def test_those_who_look_for_the_units_in_deploy_find_them():
 # On an image
 
 
-def test_an_image_gets_a_user_and_a_service_that_starts_with_it(image):
-    done = run("service", "install", "--root", image, "--program", PROGRAM, "--camera", "csi://0", "--json")
+def test_an_image_gets_a_user_and_a_service_that_starts_with_it(image, monkeypatch):
+    monkeypatch.setattr(hosts, "THIS", image)
+    monkeypatch.setattr(sys, "argv", [str(PROGRAM)])
+    done = run("service", "install", "--offline", "--camera", "csi://0", "--json")
     assert (done.status, done.record["address"], done.record["consolidates"]) == (0, None, False)
     entry = next(line for line in (image / "etc/passwd").read_text().splitlines() if line.startswith("edgecl:"))
     assert entry.split(":")[5:] == ["/var/lib/edgecl", "/usr/sbin/nologin"]
+    groups = dict(line.split(":")[::3] for line in (image / "etc/group").read_text().splitlines())
+    assert (groups["video"], groups["render"]) == ("edgecl", "edgecl")
     link = image / "etc/systemd/system/multi-user.target.wants" / SERVICE
     assert link.is_symlink() and str(link.readlink()) == f"/usr/local/lib/systemd/system/{SERVICE}"
     home = image / "var/lib/edgecl"
@@ -202,67 +192,112 @@ def test_an_image_gets_a_user_and_a_service_that_starts_with_it(image):
     assert (home / "edgecl.toml").stat().st_uid == home.stat().st_uid
 
 
-def test_units_can_be_read_by_everyone(image):
-    install(Host.of(image), PROGRAM, SERVICE_HOME, ())
-    assert (image / "usr/local/lib/systemd/system" / SERVICE).stat().st_mode & 0o777 == 0o644
+def test_units_can_be_read_by_everyone_whatever_the_umask_is(image):
+    before = os.umask(0o077)
+    try:
+        install(Host(image, False), PROGRAM, ())
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    unit = image / "usr/local/lib/systemd/system" / SERVICE
+    assert unit.stat().st_mode & 0o777 == 0o644
+    assert {path.stat().st_mode & 0o777 for path in (*unit.parents[:4], image / "var", image / "var/lib")} == {0o755}
 
 
 def test_it_consolidates_at_night_where_torch_is(image):
     put_program(image, torch=True)
-    assert install(Host.of(image), PROGRAM, SERVICE_HOME, ()).consolidates
+    assert install(Host(image, False), PROGRAM, ()).consolidates
     assert (image / "etc/systemd/system/timers.target.wants" / TIMER).is_symlink()
     put_program(image, torch=False)
-    assert not install(Host.of(image), PROGRAM, SERVICE_HOME, ()).consolidates
+    assert not install(Host(image, False), PROGRAM, ()).consolidates
     assert not (image / "etc/systemd/system/timers.target.wants" / TIMER).is_symlink()
     assert not (image / "usr/local/lib/systemd/system" / TIMER).exists()
 
 
 def test_what_is_in_a_home_stays_when_the_service_is_installed_again_or_taken_away(image):
-    install(Host.of(image), PROGRAM, SERVICE_HOME, [CameraEntry(url="0")])
+    install(Host(image, False), PROGRAM, [CameraEntry(url="0")])
     home = image / "var/lib/edgecl"
     (home / "edgecl.db").write_bytes(b"taught")
-    install(Host.of(image), PROGRAM, SERVICE_HOME, [CameraEntry(url="0")])
-    uninstall(Host.of(image), purge=False)
+    install(Host(image, False), PROGRAM, [CameraEntry(url="0")])
+    uninstall(Host(image, False), purge=False)
     assert (home / "edgecl.db").read_bytes() == b"taught"
     assert [camera.url for camera in load_settings(home).cameras] == ["0"]
 
 
-def test_nothing_is_left_of_a_service_that_is_purged(image):
-    before = sorted(path for path in image.rglob("*") if path.is_file() or path.is_symlink())
+@pytest.mark.parametrize("before", [(), (False,)], ids=["at once", "later"])
+def test_nothing_is_left_of_a_service_that_is_purged(image, before):
     put_program(image, torch=True)
-    install(Host.of(image), PROGRAM, SERVICE_HOME, [CameraEntry(url="0")])
-    uninstall(Host.of(image), purge=True)
-    put_program(image, torch=False)
-    left = {path for path in image.rglob("*") if path.is_file() or path.is_symlink()} - set(before)
-    assert {path.relative_to(image).parts[0] for path in left} <= {
-        "etc"
-    }  # its user stays, so that no other gets its number
-    assert not [path for path in left if "edgecl" in path.name]
+    install(Host(image, False), PROGRAM, [CameraEntry(url="0")])
+    (image / "var/lib/edgecl/releases/0001").mkdir(parents=True)
+    (image / "var/lib/edgecl/current").symlink_to("/etc/passwd")
+    for purge in (*before, True):
+        uninstall(Host(image, False), purge)
+    left = [path for path in image.rglob("*edgecl*") if "opt" not in path.parts]
+    assert (left, Path("/etc/passwd").exists()) == ([], True)
+
+
+def test_a_home_that_root_copied_becomes_the_services_own(image):
+    (folder := image / "var/lib/edgecl/releases/0001").mkdir(parents=True)
+    (folder / "manifest.json").touch()
+    (image / "var/lib/edgecl/current").symlink_to("/etc/passwd")  # what a link leads to is not in it
+    before = Path("/etc/passwd").stat().st_uid
+    install(Host(image, False), PROGRAM, ())
+    owner = Host(image, False).ids("edgecl")[0]
+    assert {path.lstat().st_uid for path in (image / "var/lib/edgecl").rglob("*")} == {owner}
+    assert Path("/etc/passwd").stat().st_uid == before != owner
+
+
+def test_a_home_that_is_a_link_is_refused(image):
+    (image / "var/lib").mkdir(parents=True)
+    (image / "var/lib/edgecl").symlink_to("/srv")
+    with pytest.raises(ServiceRefused, match="mount the other disk there"):
+        install(Host(image, False), PROGRAM, ())
 
 
 def test_cameras_are_added_to_settings_that_name_none(image):
     home = image / "var/lib/edgecl"
     home.mkdir(parents=True)
     (home / "edgecl.toml").write_text("# mine\n[gate]\nrate_max_hz = 5.0")
-    install(Host.of(image), PROGRAM, SERVICE_HOME, [CameraEntry(url='pipe:cat "a b.mjpeg"'), CameraEntry(url="1")])
+    install(Host(image, False), PROGRAM, [CameraEntry(url='pipe:cat "a b.mjpeg"'), CameraEntry(url="1")])
     found = load_settings(home)
     assert (found.gate.rate_max_hz, [camera.url for camera in found.cameras]) == (5.0, ['pipe:cat "a b.mjpeg"', "1"])
     assert (home / "edgecl.toml").read_text().startswith("# mine\n")
 
 
 def test_cameras_that_someone_named_are_not_replaced(image):
-    install(Host.of(image), PROGRAM, SERVICE_HOME, [CameraEntry(url="0")])
+    install(Host(image, False), PROGRAM, [CameraEntry(url="0")])
     with pytest.raises(ConfigRefused, match="name cameras already"):
-        install(Host.of(image), PROGRAM, SERVICE_HOME, [CameraEntry(url="1")])
+        install(Host(image, False), PROGRAM, [CameraEntry(url="1")])
     assert [camera.url for camera in load_settings(image / "var/lib/edgecl").cameras] == ["0"]
 
 
-def test_a_folder_with_other_things_is_no_home(image):
-    (image / "srv").mkdir()
-    (image / "srv/letters.txt").touch()
-    with pytest.raises(ServiceRefused, match="found other things"):
-        install(Host.of(image), PROGRAM, Path("/srv"), ())
-    assert (image / "srv").stat().st_uid == os.getuid()
+def test_settings_that_would_not_be_understood_are_not_written(image):
+    (home := image / "var/lib/edgecl").mkdir(parents=True)
+    (home / "edgecl.toml").write_text("cameras = []\n")
+    with pytest.raises(ConfigRefused, match="cameras"):
+        install(Host(image, False), PROGRAM, [CameraEntry(url="0")])
+    assert (home / "edgecl.toml").read_text() == "cameras = []\n"
+
+
+def test_a_film_is_noted_by_its_whole_path(image, tmp_path, monkeypatch):
+    monkeypatch.setattr(installing, "HIDDEN", ("/home",))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "film.mp4").touch()
+    install(Host(image, False), PROGRAM, [CameraEntry(url="film.mp4")])
+    assert [one.url for one in load_settings(image / "var/lib/edgecl").cameras] == [str(tmp_path / "film.mp4")]
+
+
+def test_a_film_that_the_service_would_not_see_is_refused(image, tmp_path):
+    (tmp_path / "film.mp4").touch()  # below /tmp
+    with pytest.raises(ServiceRefused, match="such as /srv; move it"):
+        install(Host(image, False), PROGRAM, [CameraEntry(url=str(tmp_path / "film.mp4"))])
+
+
+def test_what_the_disk_refuses_is_put_into_words(image):
+    (image / "usr").mkdir()
+    (image / "usr/local").touch()
+    with pytest.raises(ServiceRefused, match="could not be changed"):
+        install(Host(image, False), PROGRAM, ())
 
 
 def test_the_program_is_known_by_the_name_that_an_upgrade_keeps(image, monkeypatch):
@@ -282,26 +317,26 @@ def test_a_program_that_the_service_would_not_see_is_refused(image, place):
     there.parent.mkdir(parents=True)
     shutil.copy(image / "opt/edgecl/bin/edgecl", there)
     with pytest.raises(ServiceRefused, match="expected a place that the service sees"):
-        install(Host.of(image), Path(place), SERVICE_HOME, ())
+        install(Host(image, False), Path(place), ())
 
 
 def test_a_program_that_is_closed_to_others_is_refused(image):
     (image / "opt/edgecl").chmod(0o700)
     with pytest.raises(ServiceRefused, match=r"closed to other users; open it with: chmod o\+rx .*/opt/edgecl$"):
-        install(Host.of(image), PROGRAM, SERVICE_HOME, ())
+        install(Host(image, False), PROGRAM, ())
 
 
 def test_a_program_that_is_not_there_is_refused(image):
     with pytest.raises(ServiceRefused, match="sudo python3 -m venv /opt/edgecl"):
-        install(Host.of(image), Path("/opt/other/bin/edgecl"), SERVICE_HOME, ())
+        install(Host(image, False), Path("/opt/other/bin/edgecl"), ())
 
 
 def test_only_root_may(image, monkeypatch):
-    install(Host.of(image), PROGRAM, SERVICE_HOME, ())
+    install(Host(image, False), PROGRAM, ())
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for change in (
-        lambda: install(Host.of(image), PROGRAM, SERVICE_HOME, ()),
-        lambda: uninstall(Host.of(image), purge=True),
+        lambda: install(Host(image, False), PROGRAM, ()),
+        lambda: uninstall(Host(image, False), purge=True),
     ):
         with pytest.raises(ServiceRefused, match="run it with: sudo"):
             change()
@@ -314,23 +349,30 @@ def test_only_root_may(image, monkeypatch):
 def test_a_machine_without_systemd_is_told_what_else_there_is(tmp_path, monkeypatch):
     monkeypatch.setattr(hosts, "IN_CHARGE", tmp_path / "nowhere")
     done = run("service", "install")
-    assert done.status == 1 and "edgecl run" in done.err and "--root" in done.err
+    assert done.status == 1 and "edgecl run" in done.err and "--offline" in done.err
 
 
 def test_it_is_started_anew_and_enabled_in_that_order(machine):
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     assert told(machine) == ["daemon-reload", f"enable {SERVICE}", f"restart {SERVICE}"]
+
+
+def test_one_that_runs_is_stopped_before_anything_of_its_home_is_touched(machine):
+    install(machine, PROGRAM, ())
+    (machine.root / "bin" / "said").unlink()
+    install(machine, PROGRAM, ())
+    assert told(machine)[0] == f"stop {SERVICE}"
 
 
 def test_a_service_that_does_not_start_is_told_in_the_words_of_systemd(machine):
     (machine.root / "bin" / "fails").write_text("restart")
     with pytest.raises(ServiceRefused, match=r"status 1: Job for edgecl\.service failed"):
-        install(machine, PROGRAM, SERVICE_HOME, ())
+        install(machine, PROGRAM, ())
 
 
 def test_it_is_stopped_before_it_is_taken_away(machine):
     put_program(machine.root, torch=True)
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     (machine.root / "bin" / "said").unlink()
     uninstall(machine, purge=False)
     assert told(machine) == [f"disable --now {SERVICE} {TIMER}", f"stop {CONSOLIDATION}", "daemon-reload"]
@@ -339,7 +381,7 @@ def test_it_is_stopped_before_it_is_taken_away(machine):
 def test_a_jetson_gets_what_its_camera_and_gpu_need(machine, tmp_path, monkeypatch):
     monkeypatch.setattr(board, "TREE", tmp_path)
     (tmp_path / "model").write_text("NVIDIA Jetson Orin Nano Developer Kit\0")
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     assert (machine.units() / f"{SERVICE}.d" / JETSON).is_file()
     uninstall(machine, purge=False)
     assert not (machine.units() / f"{SERVICE}.d").exists()
@@ -356,7 +398,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
 def test_the_daemon_itself_is_asked_whether_it_is_well(machine, status, healthy):
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     with http.server.HTTPServer(("127.0.0.1", 0), Answers) as server:
         server.status = status
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -370,7 +412,7 @@ def test_the_daemon_itself_is_asked_whether_it_is_well(machine, status, healthy)
 
 
 def test_one_that_failed_says_why_and_where_to_look(machine):
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     says(machine, FAILED)
     done = run("service", "status")
     assert done.status == 1 and "failed (watchdog)" in done.out and "edgecl service logs" in done.err
@@ -386,7 +428,7 @@ def test_one_that_failed_says_why_and_where_to_look(machine):
 )
 def test_the_nightly_consolidation_is_shown(machine, timer, consolidation, words):
     put_program(machine.root, torch=True)
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     says(machine, FAILED, f"ActiveState={timer}\n", f"ActiveState={consolidation}\n")
     assert look(machine).consolidates == words
 
@@ -397,16 +439,9 @@ def test_where_none_is_installed_it_is_said_how_to(machine, command):
     assert done.status == 1 and "install it with: sudo edgecl service install" in done.err
 
 
-@pytest.mark.parametrize("command", ["status", "uninstall", "logs"])
-def test_the_service_of_another_home_is_not_meant(machine, command):
-    install(machine, PROGRAM, SERVICE_HOME, ())
-    done = run("service", command, "--home", "/srv/other")
-    assert done.status == 1 and "found the service to have its home in /var/lib/edgecl" in done.err
-
-
 def test_its_words_come_from_the_journal(machine):
     """The command gives way to journalctl, so it is run as a process of its own."""
-    install(machine, PROGRAM, SERVICE_HOME, ())
+    install(machine, PROGRAM, ())
     boards.put(machine.root / "bin", "journalctl", "import json, sys; print(json.dumps(sys.argv[1:]))")
     script = (
         "from pathlib import Path; from edgecl.systemd import host; from edgecl.cli.app import main;"
@@ -445,7 +480,16 @@ def test_root_leaves_nothing_in_a_home_that_its_owner_could_not_change(tmp_path,
         pass
     with pytest.raises(StoreUnwritable, match=r"run it as: sudo -u .* edgecl"):
         private_folder(home / "releases")
+    with pytest.raises(StoreUnwritable, match=r"run it as: sudo -u .* edgecl"):
+        private_folder(home)
     assert list(home.iterdir()) == []
+
+
+def test_root_runs_nothing_that_another_wrote_into_a_home(tmp_path, monkeypatch):
+    (tmp_path / "edgecl.toml").write_text(f'[[cameras]]\nurl = "pipe:touch {tmp_path}/was-here"\n')
+    done = run("doctor", "--home", anothers(tmp_path, monkeypatch))
+    assert done.status == 1 and "run it as: sudo -u" in done.err
+    assert not (tmp_path / "was-here").exists()
 
 
 def test_a_timer_waits_for_a_board_to_be_cool(tmp_path, monkeypatch):

@@ -43,8 +43,7 @@ def measuring(
         wait_s = after_s
         while not stopped.wait(wait_s):
             wait_s = LOOK_S
-            if at_leisure():
-                _measure(home, asked, stopped, probe)
+            if at_leisure() and _measure(home, asked, _Interrupted(stopped, at_leisure), probe):
                 return
 
     if recall(home, asked) is not None or not is_open(home, asked):
@@ -59,13 +58,30 @@ def measuring(
         thread.join()
 
 
-def _measure(home: Path, asked: BackboneSettings, stopped: threading.Event, probe: Sequence[str]) -> None:
+class _Interrupted(threading.Event):
+    """Set once the daemon is to end, or something else goes on; looked at while a probe runs."""
+
+    def __init__(self, stopped: threading.Event, at_leisure: Callable[[], bool]) -> None:
+        super().__init__()
+        self._stopped, self._at_leisure = stopped, at_leisure
+
+    def is_set(self) -> bool:
+        """Whether to leave off; once so, it stays so."""
+        if self._stopped.is_set() or not self._at_leisure():
+            self.set()
+        return super().is_set()
+
+
+def _measure(home: Path, asked: BackboneSettings, stopped: threading.Event, probe: Sequence[str]) -> bool:
+    """Returns whether that was it; else it was left off, and comes another time."""
     log.info("measuring once what the graphs run fastest on")
     try:
         found = measure(home, asked, stopped=stopped, probe=probe)
     except EdgeclError as error:
         log.warning("what the graphs run fastest on is not known: %s", error)
-        return
-    if found is not None:
-        runs = runs_text(execution_of(home, asked))
-        log.info("measured: %s; from the next start on %s", outcomes_text(found.outcomes), runs)
+        return True
+    if found is None:
+        return False
+    runs = runs_text(execution_of(home, asked))
+    log.info("measured: %s; from the next start on %s", outcomes_text(found.outcomes), runs)
+    return True

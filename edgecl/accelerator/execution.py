@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from edgecl.accelerator import machine
-from edgecl.accelerator.choice import choose
+from edgecl.accelerator.choice import Outcome, choose
 from edgecl.accelerator.measuring import PROBE, measured
 from edgecl.accelerator.plan import Job, jobs
 from edgecl.accelerator.remembered import Measurement, manifest_of, recall, remember, subject_of
@@ -35,7 +35,8 @@ def execution_of(home: Path, asked: BackboneSettings) -> Execution:
     manifest = manifest_of(home)
     precisions = _precisions(home, asked, manifest)
     found = recall(home, asked)
-    chosen = choose([one for one in found.outcomes if one.precision in precisions]) if found is not None else None
+    outcomes = [] if found is None else [one for one in found.outcomes if _is_open_to(one, asked, precisions)]
+    chosen = choose(outcomes)
     precision = chosen.precision if chosen is not None else precisions[0]
     if chosen is not None:
         provider, threads = chosen.provider, chosen.threads
@@ -49,6 +50,15 @@ def execution_of(home: Path, asked: BackboneSettings) -> Execution:
         threads=threads,
         engines=home / ENGINES,
         may_fall_back=asked.provider == "auto",
+    )
+
+
+def _is_open_to(outcome: Outcome, asked: BackboneSettings, precisions: Sequence[Precision]) -> bool:
+    """Whether the settings leave that way open, on this machine."""
+    return (
+        outcome.precision in precisions
+        and asked.provider in ("auto", outcome.provider)
+        and (outcome.threads == asked.threads if asked.threads else outcome.threads <= machine.cores())
     )
 
 

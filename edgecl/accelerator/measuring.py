@@ -59,16 +59,18 @@ def measured(
 
 
 def _tried(job: Job, stopped: threading.Event, probe: Sequence[str]) -> list[Outcome]:
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with contextlib.ExitStack() as opened:
         try:
+            output, errors = (opened.enter_context(tempfile.TemporaryFile()) for _ in range(2))
             process = subprocess.Popen(  # noqa: S603  # ourselves
                 [*probe, job.model_dump_json()],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
+                cwd="/",  # Python would look for its modules in the folder that someone happens to be in
             )
-        except OSError as error:  # no memory for a further process
+        except OSError as error:  # no memory for a further process, no room for what it says
             return _without(job, (), f"it could not be started: {error}")
         end = _wait(process, time.monotonic() + job.limit_s, stopped)
         told = [outcome for line in _read(output).splitlines() if (outcome := _outcome(line, job)) is not None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import stat
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -56,7 +58,7 @@ class Measurement(_Part):
 
     format: Literal[1] = 1
     subject: Subject
-    measured_at: Annotated[float, Field(allow_inf_nan=False)]
+    measured_at: Annotated[float, Field(ge=0.0, le=1e11, allow_inf_nan=False)]
     seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     outcomes: tuple[Outcome, ...]
 
@@ -92,11 +94,17 @@ def recall(home: Path, asked: BackboneSettings) -> Measurement | None:
     if manifest is None:
         return None
     try:
-        data = path.read_bytes() if path.stat().st_size <= BYTES_MAX else b""
-        found = Measurement.model_validate_json(data)
+        found = Measurement.model_validate_json(_read(path))
     except (OSError, ValidationError):  # measured anew
         return None
     return found if found.subject == subject_of(manifest, asked) else None
+
+
+def _read(path: Path) -> bytes:
+    """What is in it, as far as that may be; nothing of what is no plain file."""
+    handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(handle, "rb") as file:
+        return file.read(BYTES_MAX + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else b""
 
 
 def manifest_of(home: Path) -> BackboneManifest | None:

@@ -7,7 +7,7 @@ import importlib.util
 import math
 import re
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -47,6 +47,8 @@ _FILES = {  # in the wheel of scikit-image, so nothing is downloaded; name here 
     "text": "text.png",
 }
 PHOTOGRAPHS: tuple[str, ...] = tuple(_FILES)
+# That may be handed on: of the other three scikit-image names no terms.
+FREE: tuple[str, ...] = tuple(name for name in _FILES if name not in ("motorcycle", "moon", "page"))
 
 _ADDRESS = re.compile(r"sample://([^?]*)(?:\?(.*))?")
 
@@ -86,14 +88,14 @@ def frames(url: str, settings: CameraSettings) -> Generator[Frame, None, None]:
         index += 1
 
 
-def calibration_frames(count: int, seed: int = 0) -> Iterator[NDArray[np.uint8]]:
-    """`count` frames, uint8 (480, 640, 3) BGR, of all photographs in turn, each from another moment of the hand.
+def calibration_frames(count: int, seed: int = 0, names: Sequence[str] = PHOTOGRAPHS) -> Iterator[NDArray[np.uint8]]:
+    """`count` frames, uint8 (480, 640, 3) BGR, of these photographs in turn, each from another moment of the hand.
 
     Raises:
         ExtraMissing: the photographs are not installed.
     """
     for number in range(count):
-        yield view(photograph(PHOTOGRAPHS[number % len(PHOTOGRAPHS)]), pose(seed, 7.3 * number))
+        yield view(photograph(names[number % len(names)]), pose(seed, 7.3 * number))
 
 
 @functools.lru_cache(maxsize=len(_FILES))

@@ -66,8 +66,10 @@ for _group in GROUPS:
 @contextlib.contextmanager
 def _ended_by_sigterm() -> Iterator[None]:
     """SIGTERM unwinds like Ctrl-C, so that half-written files and temporary folders go."""
+    heard: list[int] = []
 
     def leave(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
         raise SystemExit(128 + number)
 
     before = signal.signal(signal.SIGTERM, leave)
@@ -75,6 +77,8 @@ def _ended_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        if heard:  # also where a destructor that it came to has swallowed the exception
+            raise SystemExit(128 + heard[0])
 
 
 def _in_words(error: EdgeclError | PermissionError | ImportError) -> str:

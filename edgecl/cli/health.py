@@ -62,10 +62,13 @@ def doctor(
     """
     from edgecl.config import default_home
     from edgecl.doctor import examine, to_do
+    from edgecl.files import expect_own
     from edgecl.records import of_finding
 
     terminal = Terminal(as_json)
     folder = home or default_home()
+    if folder.exists():
+        expect_own(folder)  # whose settings name commands, and whose graphs are run
     if measure:
         _measure(folder, terminal)
     findings = []
@@ -85,6 +88,10 @@ def doctor(
 def _measure(folder: Path, terminal: Terminal) -> None:
     from edgecl.accelerator.execution import measure
     from edgecl.config import load_settings
+    from edgecl.errors import EdgeclError
 
     with terminal.progress("measuring") as step:
-        measure(folder, load_settings(folder).backbone, lambda now: step(now=now))
+        try:
+            measure(folder, load_settings(folder).backbone, lambda now: step(now=now))
+        except EdgeclError as error:  # of which the findings tell more
+            terminal.note(f"edgecl: nothing could be measured: {error}")

@@ -12,7 +12,7 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         metavar="DIR",
-        help="Folder of the memory and the backbone; else $EDGECL_HOME, else the user's data folder.",
+        help="Folder of the memory and the backbone; else $EDGECL_HOME, the service's, the user's.",
         show_default=False,
         readable=False,
     ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -21,21 +20,6 @@ service = typer.Typer(
 commands = typer.Typer()
 commands.add_typer(service)
 
-RootOption = Annotated[
-    Path | None,
-    typer.Option("--root", metavar="DIR", help="Of an image of a machine, instead of this machine.", readable=False),
-]
-ServiceHomeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--home",
-        metavar="DIR",
-        help="Folder of the service's memory and backbone.",
-        show_default="/var/lib/edgecl",
-        readable=False,
-    ),
-]
-
 
 @service.command()
 def install(
@@ -43,20 +27,15 @@ def install(
         list[str] | None,
         typer.Option(metavar="URL", help="Camera to look through; may be repeated. Noted in edgecl.toml."),
     ] = None,
-    program: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="The command edgecl on that machine; else the one that runs.", readable=False
-        ),
-    ] = None,
-    root: RootOption = None,
-    home: ServiceHomeOption = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Start nothing: for an image of a machine, run in its chroot.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Install the daemon as a service, and start it.
 
-    It gets a user of its own, limits, and a watchdog; where PyTorch is installed, it consolidates at night. Again, it
-    brings the service up to date and starts it anew. Needs root.
+    It gets a user of its own, limits, a watchdog, and the home /var/lib/edgecl; where PyTorch is installed, it
+    consolidates at night. Again, it brings the service up to date and starts it anew. Needs root.
     """
     from edgecl.cli.run import settings_given
     from edgecl.config import SERVICE_HOME, CameraEntry
@@ -65,14 +44,14 @@ def install(
     from edgecl.systemd.installing import program_of_this
 
     cameras = [settings_given(CameraEntry, {"url": url}) for url in camera or ()]
-    done = put(Host.of(root), program or program_of_this(), home or SERVICE_HOME, cameras)
+    done = put(Host.this(offline), program_of_this(), cameras)
     record = {
         "units": [str(path) for path in done.units],
-        "home": str(done.home),
+        "home": str(SERVICE_HOME),
         "consolidates": done.consolidates,
         "address": done.address,
     }
-    lines = [*(f"wrote {path}" for path in done.units), f"it keeps what it is taught in {done.home}"]
+    lines = [*(f"wrote {path}" for path in done.units), f"it keeps what it is taught in {SERVICE_HOME}"]
     if done.consolidates:
         lines.append("it consolidates at night, where the machine is cool and not on its battery")
     lines.append(
@@ -84,13 +63,12 @@ def install(
 
 
 @service.command()
-def status(root: RootOption = None, home: ServiceHomeOption = None, as_json: JsonOption = False) -> None:
+def status(as_json: JsonOption = False) -> None:
     """Show how the service is doing. Status 1 where it does not run, or is not well."""
     from edgecl.systemd.host import Host
     from edgecl.systemd.state import look
 
-    found = look(Host.of(root))
-    _expect(home, found.home)
+    found = look(Host.this())
     well = found.address is not None and found.healthy
     Terminal(as_json).answer(_record(found), _text(found))
     if not well:
@@ -102,16 +80,15 @@ def status(root: RootOption = None, home: ServiceHomeOption = None, as_json: Jso
 def logs(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="So many of the newest.")] = 50,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what it says from now on.")] = False,
-    home: ServiceHomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what the service and its consolidation said, from the journal of systemd."""
     from edgecl.errors import ServiceRefused
     from edgecl.systemd.host import Host
-    from edgecl.systemd.state import home_of
+    from edgecl.systemd.state import expect_installed
     from edgecl.systemd.units import CONSOLIDATION, SERVICE
 
-    _expect(home, home_of(Host.of(None)))
+    expect_installed(Host.this())
     program = shutil.which("journalctl")
     if program is None:
         raise ServiceRefused("found no journalctl, expected systemd; on Debian: apt install systemd")
@@ -123,37 +100,20 @@ def logs(
 @service.command()
 def uninstall(
     purge: Annotated[bool, typer.Option("--purge", help="Delete its home, with all that was taught.")] = False,
-    root: RootOption = None,
-    home: ServiceHomeOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Stop the service and take its units away. What was taught stays, unless it is purged. Needs root."""
+    from edgecl.config import SERVICE_HOME
     from edgecl.systemd.host import Host
     from edgecl.systemd.installing import uninstall as take
-    from edgecl.systemd.state import home_of
 
-    host = Host.of(root)
-    _expect(home, home_of(host))
-    where = take(host, purge)
-    said = f"{where} is deleted" if purge else f"what was taught is kept in {where}"
-    Terminal(as_json).answer({"home": str(where), "kept": not purge}, f"the service is taken away; {said}")
-
-
-def _expect(named: Path | None, found: Path) -> None:
-    """There is one service on a machine.
-
-    Raises:
-        ServiceRefused: it looks after another home than the one that was named.
-    """
-    from edgecl.errors import ServiceRefused
-
-    if named is not None and named.absolute() != found:
-        raise ServiceRefused(f"found the service to have its home in {found}, expected {named}; name that one, or none")
+    take(Host.this(), purge)
+    said = "what was taught is deleted" if purge else f"what was taught is kept in {SERVICE_HOME}"
+    Terminal(as_json).answer({"home": str(SERVICE_HOME), "kept": not purge}, f"the service is taken away; {said}")
 
 
 def _record(found: ServiceState) -> dict[str, Any]:
     return {
-        "home": str(found.home),
         "state": found.state,
         "enabled": found.enabled,
         "since": found.since,
@@ -174,7 +134,6 @@ def _text(found: ServiceState) -> str:
         ("daemon", f"pid {found.pid}, restarted {found.restarts} times" if found.pid else "none"),
         ("RAM", f"{ram}, of all its processes"),
         ("answers", f"at {found.address}, {'well' if found.healthy else 'not well'}" if found.address else "nowhere"),
-        ("home", str(found.home)),
         ("at night", found.consolidates or "no consolidation: PyTorch is not installed beside it"),
     )
     return "\n".join(f"{name:<12} {what}" for name, what in rows)

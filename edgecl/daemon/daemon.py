@@ -206,6 +206,8 @@ class Daemon:
     def not_ready(self) -> list[str]:
         """Why frames are not answered, a line each; empty while they are."""
         reasons = [] if self.trouble is None else [self.trouble]
+        if self.state.answerer.mismatch is not None:
+            reasons.append(str(self.state.answerer.mismatch))
         if not self.cameras:
             reasons.append("no camera is set up")
         return reasons + [f"{name}: {trouble}" for name, trouble in self.silent().items()]

@@ -11,12 +11,12 @@ import numpy as np
 
 from edgecl import __version__
 from edgecl.board import Board
-from edgecl.config import Settings
+from edgecl.config import SERVICE_HOME, Settings
 from edgecl.doctor.finding import Finding
 from edgecl.effort import limits
 from edgecl.systemd import host
 from edgecl.systemd.host import Host
-from edgecl.systemd.state import home_of, is_installed, look
+from edgecl.systemd.state import is_installed, look
 
 
 def versions() -> Finding:
@@ -62,8 +62,8 @@ def service(folder: Path) -> Finding:
     """How the service is doing, where one looks after this home."""
     if not host.IN_CHARGE.is_dir():
         return Finding("service", "ok", "none: systemd is not in charge of this machine")
-    here = Host.of(None)
-    if not is_installed(here) or home_of(here) != folder.absolute():
+    here = Host.this()
+    if folder.absolute() != SERVICE_HOME or not is_installed(here):
         return Finding("service", "ok", "none looks after this home")
     found = look(here)
     if found.address is None or not found.healthy:

@@ -187,8 +187,16 @@ def _bare_network(folder: Path, settings: BackboneSettings) -> Callable[[NDArray
 def _fresh_process(home: Path, settings: BackboneSettings) -> tuple[float, float]:
     """Peak memory in MB and s from the start of a fresh process to its first prediction."""
     environment = os.environ | {"EDGECL_BENCH_STARTED": repr(time.time())}
-    command = [sys.executable, "-m", "edgecl.evaluate.device", str(home), settings.settled_precision, str(settings.threads)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603, our own
+    command = [
+        sys.executable,
+        "-m",
+        "edgecl.evaluate.device",
+        str(home.resolve()),
+        settings.settled_precision,
+        str(settings.threads),
+    ]
+    # Python would look for its modules in the folder that someone happens to be in.
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/")  # noqa: S603
     if done.returncode:
         raise EdgeclError(f"the measured process ended with {done.returncode}: {done.stderr.strip()[-500:]}")
     answer = json.loads(done.stdout)

@@ -1,10 +1,9 @@
-"""The machine that gets the service: the one that runs, or an image of one in a folder."""
+"""The machine that gets the service."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,27 +20,28 @@ class Host:
 
     Attributes:
         root: of its file system.
-        runs: whether it is this machine, with systemd in charge.
+        runs: whether systemd is in charge of it.
     """
 
     root: Path
     runs: bool
 
     @classmethod
-    def of(cls, image: Path | None) -> Host:
-        """The machine whose root is `image`; None for this one.
+    def this(cls, offline: bool = False) -> Host:
+        """This machine.
+
+        Args:
+            offline: where systemd is not in charge, as in the chroot of an image.
 
         Raises:
-            ServiceRefused: systemd is not in charge of this one.
+            ServiceRefused: it is not, and has to be.
         """
-        if image is not None:
-            return cls(image.absolute(), False)
-        if not IN_CHARGE.is_dir():
+        if not offline and not IN_CHARGE.is_dir():
             raise ServiceRefused(
                 f"found no systemd in charge of this machine, expected {IN_CHARGE}; let another supervisor run: "
-                "edgecl run, or name the root of an image with --root"
+                "edgecl run, or, in an image, install it --offline"
             )
-        return cls(THIS, True)
+        return cls(THIS, not offline)
 
     def path(self, path: Path) -> Path:
         """Where a path of the machine lies."""
@@ -72,17 +72,18 @@ class Host:
         if path is None:
             raise ServiceRefused(f"found no {program}, expected systemd; on Debian: apt install systemd")
         command = [path, *(() if self.runs else (f"--root={self.root}",)), *arguments]
-        done = subprocess.run(  # noqa: S603  # systemd's own
-            command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_S, check=False
-        )
+        try:
+            done = subprocess.run(  # noqa: S603  # systemd's own
+                command, capture_output=True, text=True, errors="replace", timeout=PATIENCE_S, check=False
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ServiceRefused(
+                f"found {program} {' '.join(arguments)} still at it after {PATIENCE_S:g} s; see: edgecl service logs"
+            ) from error
         if done.returncode:
             said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LINES:])
             raise ServiceRefused(f"{program} {' '.join(arguments)} failed, status {done.returncode}: {said}")
         return done.stdout
-
-    def groups(self) -> frozenset[str]:
-        """Names of all groups."""
-        return frozenset(entry[0] for entry in self._entries("group"))
 
     def ids(self, user: str) -> tuple[int, int]:
         """Number of a user and of its group.
@@ -90,14 +91,7 @@ class Host:
         Raises:
             ServiceRefused: there is no such user.
         """
-        for entry in self._entries("passwd"):
-            if entry[0] == user:
-                return int(entry[2]), int(entry[3])
+        for line in self.path(Path("/etc/passwd")).read_text("utf-8", "replace").splitlines():
+            if line.startswith(f"{user}:"):
+                return int(line.split(":")[2]), int(line.split(":")[3])
         raise ServiceRefused(f"found no user {user} in {self.path(Path('/etc/passwd'))}, expected it to have been made")
-
-    def _entries(self, name: str) -> Iterator[list[str]]:
-        try:
-            text = self.path(Path("/etc") / name).read_text("utf-8", "replace")
-        except FileNotFoundError:
-            return
-        yield from (line.split(":") for line in text.splitlines() if line.count(":") >= 3)

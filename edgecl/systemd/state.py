@@ -6,7 +6,6 @@ import http.client
 import re
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgecl.errors import ServiceRefused
 from edgecl.systemd.host import Host
@@ -15,7 +14,6 @@ from edgecl.systemd.units import CONSOLIDATION, SERVICE, TIMER
 HEALTH_S = 5.0
 PROPERTIES = "ActiveState,SubState,Result,MainPID,NRestarts,MemoryCurrent,StatusText,UnitFileState,ActiveEnterTimestamp"
 _ADDRESS = re.compile(r"https?://\S+")
-_HOME = re.compile(r"^Environment=.*\bEDGECL_HOME=(\S+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,6 @@ class ServiceState:
     """The service at this moment.
 
     Attributes:
-        home: of the service.
         state: as systemd calls it, such as active (running), failed (exit-code) or inactive (dead).
         enabled: whether it starts with the machine.
         since: when it was last ready, in systemd's words; empty where it is not.
@@ -35,7 +32,6 @@ class ServiceState:
         consolidates: the state of the nightly consolidation's timer, None where it is not installed.
     """
 
-    home: Path
     state: str
     enabled: bool
     since: str
@@ -52,25 +48,17 @@ def is_installed(host: Host) -> bool:
     return (host.units() / SERVICE).is_file()
 
 
-def home_of(host: Host) -> Path:
-    """The home of the service that is installed.
+def expect_installed(host: Host) -> None:
+    """See that there is one.
 
     Raises:
-        ServiceRefused: none is.
+        ServiceRefused: there is none.
     """
-    try:
-        text = (host.units() / SERVICE).read_text("utf-8")
-    except FileNotFoundError as error:
+    if not is_installed(host):
         raise ServiceRefused(
             f"found no {SERVICE} in {host.units()}, expected an installed service; "
             "install it with: sudo edgecl service install"
-        ) from error
-    found = _HOME.search(text)
-    if found is None:
-        raise ServiceRefused(
-            f"found no EDGECL_HOME in {host.units() / SERVICE}; write it anew with: sudo edgecl service install"
         )
-    return Path(found[1].replace("%S", "/var/lib"))
 
 
 def look(host: Host) -> ServiceState:
@@ -79,13 +67,12 @@ def look(host: Host) -> ServiceState:
     Raises:
         ServiceRefused: no service is installed, or systemd does not answer.
     """
-    home = home_of(host)
+    expect_installed(host)
     said = _properties(host, SERVICE)
     address = _ADDRESS.search(said["StatusText"]) if said["ActiveState"] in ("active", "reloading") else None
     running, ended = said["ActiveState"], said["SubState"]
     timer = (host.units() / TIMER).is_file()
     return ServiceState(
-        home=home,
         state=f"{running} ({said['Result'] if running == 'failed' else ended})",
         enabled=said["UnitFileState"] == "enabled",
         since=said["ActiveEnterTimestamp"],

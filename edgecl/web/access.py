@@ -251,7 +251,7 @@ def _is_from_us(question: Question, host: str) -> bool:
     if question.origin is None:
         return True
     try:
-        return urlsplit(question.origin).netloc.lower() == host.lower()
+        return host != "" and urlsplit(question.origin).netloc.lower() == host.lower()
     except ValueError:
         return False
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper
 
 from edgecl.backbone import preprocess
-from edgecl.cameras.sample import PHOTOGRAPHS, calibration_frames, photograph, pose, view
+from edgecl.cameras.sample import FREE, PHOTOGRAPHS, calibration_frames, photograph, pose, view
 from edgecl.errors import ExportRefused
 from edgecl.manifest import InputSpec, Precision
 from edgecl.runtime import run
@@ -80,7 +80,7 @@ class Views:
         coloured = [photo for photo in photos if (photo[..., 0] != photo[..., 2]).any()]
         poses = [pose(VIEWS_SEED, _STEP_S * moment) for moment in range(MOMENTS)]
         things = [preprocess(view(photo, at), spec) for photo in coloured for at in poses]
-        frames = list(calibration_frames(GOLDEN, GOLDEN_SEED))
+        frames = list(calibration_frames(GOLDEN, GOLDEN_SEED, FREE))
         sizes = ((160, 120), (121, 161), (3 * spec.size // 2 + 1, 6 * spec.size // 5))  # px, width and height
         raws = tuple(_shrunk(frame, size) for frame, size in zip(frames, sizes, strict=False))
         golden = [preprocess(frame, spec) for frame in (*raws, *frames[len(raws) :])]

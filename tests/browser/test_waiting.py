@@ -32,7 +32,7 @@ def picture_of(there: Served, review: int) -> bytes:
 
 def expect_asked(page: Page, review: int) -> None:
     """That this frame is the one in question."""
-    expect(page.locator("#panel-review img.big")).to_have_attribute("src", f"/api/v1/reviews/{review}.jpg")
+    expect(page.locator("#panel-review img.big")).to_have_attribute("src", f"api/v1/reviews/{review}.jpg")
 
 
 @pytest.mark.parametrize(("key", "label"), [("1", "ant"), ("5", "eel"), ("9", "ibis")])

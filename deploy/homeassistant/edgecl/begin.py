@@ -26,6 +26,7 @@ def main() -> None:
     """Become edgecl."""
     options = json.loads((DATA / "options.json").read_text("utf-8"))
     become("edgecl", DATA)
+    os.environ.pop("HASSIO_TOKEN", None)  # the same, by its former name: no camera's command is to have it
     write(DATA, options, broker(SUPERVISOR, os.environ.pop("SUPERVISOR_TOKEN", "")))
     os.execvp("edgecl", ["edgecl", "run"])  # noqa: S606, our own, by the image's PATH
 
