@@ -250,7 +250,11 @@ def test_a_stall_is_seen_by_whoever_waits_and_the_camera_is_there_again_later() 
             pass
         with pytest.raises(CameraStalled, match=server.address):
             next(newest)
-        assert level(next(newest)) < 3
+        found, end = None, time.monotonic() + 30.0
+        while found is None and time.monotonic() < end:
+            with contextlib.suppress(CameraStalled):  # once more, where this machine is busy
+                found = level(next(newest))
+        assert found is not None and found < 3
 
 
 def test_twenty_losses_leave_no_thread_and_no_file_open() -> None:
