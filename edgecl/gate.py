@@ -107,8 +107,9 @@ class _Seen:
 
 
 def _elapsed(since: _Moment, frame: Frame) -> float:
-    """Seconds. A recording is read faster than it was taken, and a clock may be set back: the longer time is right."""
-    return max(frame.monotonic - since.monotonic, frame.taken_at - since.taken_at)
+    """Seconds as the frames were taken: a recording is read faster or slower. As they came where a clock was set back."""
+    taken_s = frame.taken_at - since.taken_at
+    return taken_s if taken_s > 0 else frame.monotonic - since.monotonic
 
 
 def _small_grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -109,6 +109,12 @@ def test_a_recording_is_judged_by_its_own_time_however_fast_it_is_read() -> None
     assert all(gate.check(one).accepted for one in frames)
 
 
+def test_a_recording_that_a_busy_machine_reads_slowly_is_judged_as_by_any_other() -> None:
+    gate = FrameGate(GateSettings(rate_max_hz=10))
+    frames = [Frame(scene(n / 20), 1000 + n / 20, 50 + n / 2, "cup.mp4") for n in range(6)]
+    assert [gate.check(one).accepted for one in frames] == [True, False] * 3
+
+
 def test_a_clock_that_is_set_back_stops_nothing() -> None:
     gate = FrameGate(GateSettings(rate_max_hz=10))
     gate.check(Frame(scene(0.0), 1000.0, 50.0, "hand"))
