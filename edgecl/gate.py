@@ -107,7 +107,7 @@ class _Seen:
 
 
 def _elapsed(since: _Moment, frame: Frame) -> float:
-    """Seconds as the frames were taken: a recording is read faster or slower. As they came where a clock was set back."""
+    """Seconds as the frames were taken: a recording is read faster or slower. As they came, if a clock was set back."""
     taken_s = frame.taken_at - since.taken_at
     return taken_s if taken_s > 0 else frame.monotonic - since.monotonic
 
