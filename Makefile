@@ -12,7 +12,7 @@ BUNDLED := edgecl/backbones/efficientnet-lite0
 DEMO_READY := $(VENV)/.installed-demo
 DEV_READY := $(VENV)/.installed-dev
 
-.PHONY: help demo system test lint check bench wheel check-wheel bundle check-service clean
+.PHONY: help demo system test lint check bench wheel check-wheel bundle check-service addon clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,7 +42,7 @@ system: ## install what tests need of Debian: a browser, a broker, other program
 		$$(sed 's/#.*//' deploy/debian-packages.txt) >/dev/null
 
 test: $(DEV_READY) ## run all tests with coverage
-	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadgroup --cov --cov-report=term --cov-fail-under=90 $(ARGS)
+	@OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile --cov --cov-report=term --cov-fail-under=90 $(ARGS)
 
 lint: $(DEV_READY) ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -80,6 +80,9 @@ bundle: wheel | $(BIN)/uv ## all that a device without a network needs as one .t
 check-service: ## walk the service through its life on a bare Debian that is made for it, with systemd in charge; as root
 	@$(MAKE) -s bundle TARGET=$$(uname -m)-cp311
 	@$(PYTHON) deploy/check_service.py dist/edgecl-*-$$(uname -m)-cp311.tar
+
+addon: wheel ## the Home Assistant app as one .tar, to be unpacked in its folder addons
+	@$(BIN)/python deploy/addon.py dist/*.whl
 
 clean: ## remove what was built, but for .venv
 	@rm -rf dist build $(BUNDLED) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis

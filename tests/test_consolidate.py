@@ -30,6 +30,7 @@ from edgecl.files import exclusive  # noqa: E402
 from edgecl.golden import check_golden  # noqa: E402
 from edgecl.home import Home  # noqa: E402
 from edgecl.manifest import read_manifest  # noqa: E402
+from edgecl.releases import slots  # noqa: E402
 from edgecl.releases.slots import install_first, release_folder  # noqa: E402
 from edgecl.workstation import attempt, due  # noqa: E402
 from edgecl.workstation.acceptance import Verdict  # noqa: E402
@@ -44,8 +45,6 @@ from edgecl.workstation.training import Plan  # noqa: E402
 THINGS = ("coffee", "rocket", "cat")
 LENIENT = "[consolidation]\ngain_min = 0.0\nclass_fall_max = 1.0\nlatency_ratio_max = 1000.0\ndue_lessons = 2\n"
 QUICK = ("--nice", 0, "--epochs", 4, "--rate", 0.005)
-
-pytestmark = pytest.mark.xdist_group("consolidate")  # one worker: the memory is taught once
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +189,8 @@ def test_people_are_told_where_to_go_on(home):
     assert any(line.split()[0] == "head" and line.split()[-1] == "0" for line in result.out.splitlines() if line)
 
 
-def test_a_refused_candidate_leaves_a_report_and_no_release(home):
+def test_a_refused_candidate_leaves_a_report_and_no_release(home, monkeypatch):
+    monkeypatch.setattr(attempt, "SHARES", (1.0,))
     (home / "edgecl.toml").write_text(LENIENT.replace("gain_min = 0.0", "gain_min = 1.0"))
     before = tree(home)
     record = run("consolidate", "--recipe", "naive", "--home", home, "--json", *QUICK).record
@@ -423,7 +423,8 @@ def test_cuda_that_is_not_there_is_told_of(home):
     assert "found no CUDA device" in refused(home, "--device", "cuda")
 
 
-def test_a_home_that_is_none_is_not_made(tmp_path):
+def test_a_home_that_is_none_is_not_made(tmp_path, backbone_folder, monkeypatch):
+    monkeypatch.setattr(slots, "BUNDLED", backbone_folder)  # as in a wheel, which could make one
     result = run("consolidate", "--home", tmp_path / "typo", *QUICK)
     assert result.status == 1
     assert not (tmp_path / "typo").exists()
@@ -531,7 +532,8 @@ def test_a_timer_waits_for_enough_new_lessons(consolidated, tmp_path):
     assert record["epochs"]
 
 
-def test_a_timer_trains_further_what_the_last_one_became_until_one_is_refused(consolidated, tmp_path):
+def test_a_timer_trains_further_what_the_last_one_became_until_one_is_refused(consolidated, tmp_path, monkeypatch):
+    monkeypatch.setattr(attempt, "SHARES", (1.0,))
     home = Path(shutil.copytree(consolidated[0], tmp_path / "home", symlinks=True))
     assert run("release", "install", 2, "--unsigned", "--home", home).status == 0
     (home / "edgecl.toml").write_text(LENIENT.replace("gain_min = 0.0", "gain_min = 1.0"))

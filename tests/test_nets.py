@@ -35,7 +35,7 @@ def made(name: str) -> Origin:
     return efficientnet_origin(name)
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in sorted(REFERENCE)])
+@pytest.fixture(params=sorted(REFERENCE))
 def origin(request: pytest.FixtureRequest) -> Origin:
     return made(request.param)
 
@@ -69,7 +69,6 @@ def test_the_graphs_give_the_embeddings_of_another_implementation(origin: Origin
 
 
 @pytest.mark.skipif("EDGECL_DATA" not in os.environ, reason="EDGECL_DATA names no folder with imagenet200/*.jpg")
-@pytest.mark.xdist_group("efficientnet-lite0")
 def test_photographs_of_imagenet_are_named_right() -> None:
     origin = made("efficientnet-lite0")
     paths = images_below(Path(os.environ["EDGECL_DATA"]) / "imagenet200")

@@ -30,7 +30,7 @@ from edgecl.workstation.package import release_files
 from edgecl.workstation.parent import Parent
 from edgecl.workstation.recipes import Recipe
 from edgecl.workstation.report import Report
-from edgecl.workstation.sources import memory_at
+from edgecl.workstation.sources import check_there, memory_at
 from edgecl.workstation.training import Plan
 
 _TAKE_UP = {"yes": checkpoint.take_up, "if-any": checkpoint.take_up_if_any}
@@ -91,7 +91,8 @@ def consolidate(home: Home, order: Order, say: Callable[[str], None], step: Step
             there is as it was.
         ReleaseError: the release cannot be written.
     """
-    release = slots.current(home.folder)  # before anything is made in a home that is none
+    check_there(source_of(home, order.memory)[0])  # before anything is made in a home that is none
+    release = slots.current(home.folder)
     folder = private_folder(home.folder / FOLDER)
     with exclusive(folder / ".lock"):
         return _consolidate(home, release, order, folder, say, step)

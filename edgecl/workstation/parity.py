@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -70,8 +71,9 @@ class Views:
     thing: NDArray[np.int64]
 
     @classmethod
+    @functools.lru_cache(maxsize=1)
     def prepared(cls, spec: InputSpec) -> Views:
-        """The pictures for a trunk's input.
+        """The pictures for a trunk's input, made once and shared; nobody writes to them.
 
         Raises:
             ExtraMissing: the photographs are not installed.

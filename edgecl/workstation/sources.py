@@ -19,6 +19,23 @@ BYTES_MAX = 4_000_000_000
 CHUNK = 1 << 20
 
 
+def check_there(source: Path | Device) -> None:
+    """See whether there is something at a path to read a memory from; a device is not asked.
+
+    Raises:
+        ConsolidationRefused: there is not.
+    """
+    if not (isinstance(source, Device) or _is_home(source) or os.path.isfile(source)):  # noqa: PTH113
+        raise ConsolidationRefused(
+            f"found no memory at {str(source)[:200]}, expected a home that was taught, what `edgecl backup` wrote, or "
+            "the address of a device; check the path"
+        )
+
+
+def _is_home(source: Path) -> bool:
+    return os.path.exists(source / DATABASE)  # noqa: PTH110  # a name too long is no memory either
+
+
 @contextlib.contextmanager
 def memory_at(source: Path | Device) -> Iterator[Store]:
     """Open the memory at `source` for reading, for as long as the block lasts; it is not changed.
@@ -31,6 +48,7 @@ def memory_at(source: Path | Device) -> Iterator[Store]:
         DeviceRefused: the device does not give it, or not whole.
         StoreError: it cannot be read; see `Store`.
     """
+    check_there(source)
     if isinstance(source, Device):
         with _scratch() as folder:
             file = Path(folder, "backup.db")
@@ -43,17 +61,9 @@ def memory_at(source: Path | Device) -> Iterator[Store]:
                     f"what {source.address} gave is no sound backup of a memory ({error}); check the address, and the "
                     "memory there with: edgecl doctor"
                 ) from error
-    elif os.path.exists(source / DATABASE):  # noqa: PTH110  # a name too long is no memory either
-        with Store(source, writable=False) as store:
-            yield store
-    elif os.path.isfile(source):  # noqa: PTH113
-        with _restored(source) as store:
-            yield store
     else:
-        raise ConsolidationRefused(
-            f"found no memory at {str(source)[:200]}, expected a home that was taught, what `edgecl backup` wrote, or "
-            "the address of a device; check the path"
-        )
+        with Store(source, writable=False) if _is_home(source) else _restored(source) as store:
+            yield store
 
 
 @contextlib.contextmanager

@@ -14,8 +14,6 @@ from ingress import FROM, SESSION, ingress
 from pages import DESK, PATIENCE_MS, answer, go, teach
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
 TOKEN = "0123456789abcdef"
 CAMERAS = ["sample://cat?fps=15&seed=4", "sample://coffee?fps=15&seed=4"]
 

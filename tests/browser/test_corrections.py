@@ -10,9 +10,6 @@ pytest.importorskip("playwright.sync_api")
 from pages import counts, pictures, shown
 from playwright.sync_api import Locator, Page, expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
-
 HTML = "<b>zebra"  # an element to whoever takes it for HTML; the end of one has a slash, which no name may have
 
 

@@ -12,9 +12,6 @@ pytest.importorskip("playwright.sync_api")
 from pages import look_through
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
-
 TWO_FRAMES = "new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 

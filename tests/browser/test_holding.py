@@ -12,9 +12,6 @@ pytest.importorskip("playwright.sync_api")
 from pages import PHONE, answer, counts, go, held, look_through, opened, press, see, teach
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
-
 COUNTED = """
 const count = document.getElementById("count");
 window.counted = [];

@@ -11,8 +11,6 @@ pytest.importorskip("playwright.sync_api")
 from pages import DESK, counts, opened
 from playwright.sync_api import expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
 
 def test_the_quality_of_the_memory_is_shown(known_page):
     known_page.get_by_test_id("quality").click()

@@ -13,9 +13,6 @@ pytest.importorskip("playwright.sync_api")
 from pages import hold, opened, photograph
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
-
 # Before Chromium's own fake webcam there is one thing only; this one is moved gently, and shows what the test says.
 WEBCAM = """
 const canvas = Object.assign(document.createElement("canvas"), { width: 640, height: 480 });

@@ -17,9 +17,6 @@ from playwright.sync_api import expect
 from edgecl.board import Readings
 from edgecl.effort import Effort
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
-
 TOO_WIDE = """
 [...document.querySelectorAll("body *")]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1)

@@ -10,9 +10,6 @@ pytest.importorskip("playwright.sync_api")
 from pages import DESK, PHONE, WIDE, counts, opened, photograph, pictures, turned
 from playwright.sync_api import Page, expect
 
-pytestmark = pytest.mark.xdist_group("browser")  # one at a time is enough for two cores
-
-
 NINE = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu", "hen", "ibis")
 
 
