@@ -24,7 +24,7 @@ MACHINES, PYTHONS = ("aarch64", "x86_64"), ("3.10", "3.11", "3.12", "3.13")
 GLIBC_MINOR = range(28, 16, -1)  # all that a Pi or a Jetson runs has Debian 10's 2.28; 2.17 is the oldest of wheels
 README = """edgecl {version} for Python {python} on {machine}, to be installed without a network
 
-    sudo python3 edgecl-{version}-{target}/install.py
+    sudo python3 -I edgecl-{version}-{target}/install.py
     edgecl teach cup csi://0
 
 The first makes the environment /opt/edgecl and the command /usr/local/bin/edgecl, the second looks through the Pi's own
@@ -34,8 +34,8 @@ system's libgl1 and libglib2.0-0, which it lets apt bring where they are missing
 
 install.py checks every file against SHA256SUMS, and with --key 'ed25519 …', the line that `edgecl release keygen`
 printed, whether that key signed them. The installer comes with what it checks: where that matters, let one that is
-trusted already, of a former bundle or of the sources, check and install this one: sudo python3 TRUSTED/install.py --key
-'ed25519 …' edgecl-{version}-{target}
+trusted already, of a former bundle or of the sources, check and install this one: sudo python3 -I TRUSTED/install.py
+--key 'ed25519 …' edgecl-{version}-{target}
 
 LICENSE and NOTICE are those of edgecl and its backbone; licenses.txt names those of the packages beside it.
 """
@@ -62,7 +62,7 @@ def main() -> None:
     for source in (PROJECT / "deploy" / "install.py", PROJECT / "LICENSE", PROJECT / "NOTICE"):
         shutil.copyfile(source, folder / source.name)
     seal(folder, given.key)
-    archive = pack(folder)
+    archive = pack(folder, folder.with_name(f"{folder.name}.tar"))
     signed = "signed" if given.key else "not signed, for want of KEY="
     print(f"{archive}: {archive.stat().st_size / 1e6:.0f} MB, {len(list(wheels.iterdir()))} wheels, {signed}")
 
@@ -124,7 +124,7 @@ def seal(folder: Path, key: Path | None) -> None:
             raise SystemExit(str(error)) from error
 
 
-def pack(folder: Path) -> Path:
+def pack(folder: Path, archive: Path) -> Path:
     """The folder as a .tar: sorted, of one owner and one time, so that the same files give the same bytes."""
 
     def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -133,7 +133,6 @@ def pack(folder: Path) -> Path:
         entry.mode = 0o755 if entry.isdir() else 0o644
         return entry
 
-    archive = folder.with_name(f"{folder.name}.tar")
     with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as file:  # add() goes through a folder sorted by name
         file.add(folder, folder.name, filter=plain)
     return archive

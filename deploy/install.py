@@ -1,14 +1,23 @@
-"""Install edgecl from an unpacked bundle, without a network: `sudo python3 FOLDER/install.py`.
+"""Install edgecl from an unpacked bundle, without a network: `sudo python3 -I FOLDER/install.py`.
 
 What is in the bundle is checked first. The environment is made beside the one that is there and takes its place only
 after it has answered; to upgrade, run the installer of a newer bundle. What was taught is not touched.
 """
 
-from __future__ import annotations
+# Without -I Python looks for modules in this file's folder first, and that has not been checked yet: only what is built
+# in or loaded already may be imported here. That leaves out __future__, so types that an older Python does not know are
+# in quotes: it gets as far as being told which bundle it needs.
+import sys
+
+if __name__ == "__main__" and not sys.flags.isolated:
+    import os
+
+    os.execv(sys.executable, [sys.executable, "-I", *sys.argv])  # noqa: S606, the Python that runs this
 
 import argparse
 import base64
 import ctypes
+import fcntl
 import hashlib
 import json
 import os
@@ -16,8 +25,9 @@ import platform
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 SUMS, SIGNATURE, ABOUT = "SHA256SUMS", "SHA256SUMS.sig", "bundle.json"
@@ -57,22 +67,43 @@ def main() -> int:
     return 0
 
 
-def install(bundle: Path, prefix: Path, key: str | None, link: bool, service: bool) -> None:
+def install(bundle: Path, prefix: Path, key: "str | None", link: bool, service: bool) -> None:
     """Check everything, then change something.
 
     Raises:
-        Refused: nothing has changed, but for libraries of the system; or all is done, and only the service refused.
+        Refused: nothing has changed, but for libraries of the system and an empty folder around `prefix`; or all is
+            done, and only the service refused.
     """
     check_places(prefix, LINK if link else None)
-    there = next(parent for parent in prefix.parents if parent.is_dir())
-    with tempfile.TemporaryDirectory(
-        dir=there
-    ) as name:  # what is checked is what is installed, whoever may write there
+    prefix.parent.mkdir(parents=True, exist_ok=True)
+    # What is checked is what is installed, whoever may write to the bundle meanwhile.
+    with alone(prefix.parent), tempfile.TemporaryDirectory(dir=prefix.parent) as name:
         copy = shutil.copytree(bundle, Path(name, "bundle"), symlinks=True)
         install_checked(copy, prefix, key, link, service)
 
 
-def install_checked(bundle: Path, prefix: Path, key: str | None, link: bool, service: bool) -> None:
+@contextmanager
+def alone(folder: Path) -> "Iterator[None]":
+    """Keep other installers out of `folder`; the lock is on the folder itself and ends with this process at the latest.
+
+    Raises:
+        Refused: another one is at work there.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            remedy = "run this again once it has ended"
+            raise Refused(
+                f"found another installer at work in {folder}, expected to be the only one; {remedy}"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def install_checked(bundle: Path, prefix: Path, key: "str | None", link: bool, service: bool) -> None:
     """See `install`; into `bundle` nobody else writes."""
     if key is None:
         print("no --key was given: checksums tell whether the bundle is whole, not who made it")
@@ -90,6 +121,7 @@ def install_checked(bundle: Path, prefix: Path, key: str | None, link: bool, ser
         if isinstance(error, Refused) and prefix.exists():
             raise Refused(f"{error}\nthe edgecl that was installed before stays as it was") from error
         raise
+    os.sync()  # a power cut after the link has changed must find behind it all that was written, by whatever process
     point(prefix, Path(slot.name))
     if link:
         point(LINK, prefix / "bin" / "edgecl")
@@ -181,7 +213,7 @@ def check_machine(machine: str, python: str) -> None:
         raise Refused(f"found Python {found}, expected {expected}; {remedy}")
 
 
-def check_places(prefix: Path, link: Path | None) -> None:
+def check_places(prefix: Path, link: "Path | None") -> None:
     """See whether all can be put where it belongs, and would take the place of nothing but a former installation.
 
     Raises:
@@ -212,7 +244,7 @@ def ensure_libraries() -> None:
         raise Refused(f"found no {' and no '.join(missing)}, which OpenCV needs; sudo apt install {' '.join(PACKAGES)}")
 
 
-def missing_libraries() -> list[str]:
+def missing_libraries() -> "list[str]":
     """Those of the system that are not there."""
     missing = []
     for name in LIBRARIES:
@@ -234,7 +266,6 @@ def unused_slot(prefix: Path) -> Path:
     if slot.is_symlink() or (slot.is_dir() and any(slot.iterdir()) and not (slot / "pyvenv.cfg").is_file()):
         raise Refused(f"found something else at {slot}, expected nothing or a former installation; move it away")
     shutil.rmtree(slot, ignore_errors=True)
-    slot.parent.mkdir(parents=True, exist_ok=True)
     return slot
 
 
@@ -256,7 +287,7 @@ def make_environment(slot: Path, wheels: Path, version: str) -> None:
     run([slot / "bin" / "python", "-I", "-c", "import edgecl.backbone"], "the new edgecl")
 
 
-def run(command: list[str | Path], what: str) -> str:
+def run(command: "list[str | Path]", what: str) -> str:
     """Run a command with no setting of pip or Python from outside; returns what it printed.
 
     Raises:
@@ -272,12 +303,17 @@ def run(command: list[str | Path], what: str) -> str:
 
 
 def point(link: Path, target: Path) -> None:
-    """Let `link` lead to `target`, from one moment to the next."""
+    """Let `link` lead to `target`, from one moment to the next; when this returns, after a power cut as well."""
     link.parent.mkdir(parents=True, exist_ok=True)
     new = link.with_name(f"{link.name}.new")
     new.unlink(missing_ok=True)
     new.symlink_to(target)
     new.replace(link)
+    folder = os.open(link.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 if __name__ == "__main__":

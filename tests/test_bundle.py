@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -107,9 +108,11 @@ def prefix(tmp_path) -> Path:
     return tmp_path / "opt" / "edgecl"
 
 
-def install(bundle: Path, prefix: Path, *options: str, path: str | None = None) -> subprocess.CompletedProcess[str]:
+def install(
+    bundle: Path, prefix: Path, *options: str, path: str | None = None, python: tuple[str, ...] = ("-I",)
+) -> subprocess.CompletedProcess[str]:
     """Run the bundle's own installer."""
-    command = [sys.executable, str(bundle / "install.py"), "--prefix", str(prefix), "--no-link", *options]
+    command = [sys.executable, *python, bundle / "install.py", "--prefix", prefix, "--no-link", *options]
     environment = os.environ | ({} if path is None else {"PATH": path})
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
@@ -122,7 +125,7 @@ def refusal(bundle: Path, prefix: Path, *options: str, path: str | None = None) 
     """Why it is refused, once it is sure that nothing was installed."""
     done = install(bundle, prefix, *options, path=path)
     assert done.returncode == 1, done.stdout
-    assert not prefix.parent.exists()
+    assert not prefix.parent.exists() or not list(prefix.parent.iterdir())
     return done.stderr
 
 
@@ -206,6 +209,70 @@ def test_something_else_in_its_place_is_not_overwritten(make, prefix):
     done = install(make(), prefix)
     assert "found something else" in done.stderr
     assert [path.name for path in prefix.iterdir()] == ["precious"]
+
+
+@pytest.mark.parametrize("python", [("-I",), ()], ids=["as documented", "without -I"])
+def test_nothing_of_a_bundle_that_has_not_been_checked_is_run(make, prefix, tmp_path, python):
+    bundle = make()
+    for name in sys.stdlib_module_names:
+        (bundle / f"{name}.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a').write({name!r})\n")
+    done = install(bundle, prefix, python=python)
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+    assert "is not listed in SHA256SUMS" in done.stderr
+
+
+def test_every_command_that_is_told_keeps_the_bundle_from_being_imported_from():
+    told = [ROOT / "README.md", *(ROOT / "docs" / "howto").glob("*.md"), *(ROOT / "deploy").glob("*.*")]
+    text = "\n".join(path.read_text("utf-8") for path in told)
+    options = re.findall(r"\bpython3((?:\s+-\w+)*)\s+\S+/install\.py", text)
+    assert len(options) > 5
+    assert {option.strip() for option in options} == {"-I"}
+
+
+def test_an_older_python_gets_as_far_as_being_told_which_bundle_it_needs():
+    """3.8 cannot evaluate `str | None`, nor `list[str]`; what is in quotes it leaves alone."""
+    functions = [one for one in vars(installer).values() if getattr(one, "__module__", None) == installer.__name__]
+    notes = [note for one in functions for note in one.__annotations__.values()]
+    assert len(notes) > 20
+    assert {type(note) for note in notes} == {str, type, type(None)}
+
+
+def test_a_second_installer_is_refused_while_one_is_at_work(make, prefix):
+    prefix.parent.mkdir()
+    with installer.alone(prefix.parent):
+        assert "found another installer at work" in refusal(make(), prefix)
+    with installer.alone(prefix.parent):
+        pass  # the next one is let in
+
+
+def test_the_link_changes_once_all_is_on_the_disk_and_is_then_put_there_itself(make, prefix, monkeypatch):
+    """Each call that matters, in its order, with what it was about."""
+    order = []
+
+    def noted(owner, name, about):
+        call = getattr(owner, name)
+
+        def noting(*arguments):
+            order.append((name, about(*arguments)))
+            return call(*arguments)
+
+        monkeypatch.setattr(owner, name, noting)
+
+    monkeypatch.setattr(installer, "make_environment", lambda slot, *_: slot.mkdir())
+    noted(installer, "make_environment", lambda slot, *_: slot.name)
+    noted(os, "sync", lambda: None)
+    noted(Path, "replace", lambda _, target: target)
+    noted(os, "fsync", lambda descriptor: Path(f"/proc/self/fd/{descriptor}").readlink())
+    monkeypatch.setattr(installer, "LINK", link := prefix.parent.with_name("bin") / "edgecl")
+    installer.install(make(), prefix, None, True, False)
+    assert order == [
+        ("make_environment", "edgecl-a"),
+        ("sync", None),
+        ("replace", prefix),
+        ("fsync", prefix.parent),
+        ("replace", link),
+        ("fsync", link.parent),
+    ]
 
 
 def altered(path: Path) -> None:
@@ -335,15 +402,15 @@ def test_a_target_names_a_machine_and_a_python():
 
 def test_the_same_files_give_the_same_archive_byte_by_byte(make):
     folder = make()
-    first = bundles.pack(folder).read_bytes()
+    first = bundles.pack(folder, folder.with_name("first.tar")).read_bytes()
     for path in folder.rglob("*"):
         os.utime(path, (1, 1))
         path.chmod(0o700)
-    assert bundles.pack(folder).read_bytes() == first
+    assert bundles.pack(folder, folder.with_name("second.tar")).read_bytes() == first
 
 
 def test_an_archive_unpacks_to_what_its_installer_takes(make, tmp_path, capsys):
-    with tarfile.open(bundles.pack(make())) as file:
+    with tarfile.open(bundles.pack(make(), tmp_path / "bundle.tar")) as file:
         file.extractall(tmp_path / "unpacked", filter="data")
     installer.check_files(tmp_path / "unpacked" / "edgecl-1.0")
     assert capsys.readouterr().out == "4 files are as SHA256SUMS lists them\n"

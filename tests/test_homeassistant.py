@@ -5,14 +5,20 @@ from __future__ import annotations
 import contextlib
 import http.server
 import importlib.util
+import io
 import json
 import re
+import shutil
 import struct
+import subprocess
+import sys
+import tarfile
 import threading
 from pathlib import Path
 
 import pytest
 import yaml
+from dockerfile_parse import DockerfileParser
 
 import edgecl
 from edgecl.config import load_settings
@@ -171,6 +177,48 @@ def test_the_names_of_cameras_that_it_takes_are_those_that_edgecl_takes():
     assert CONFIG["schema"]["cameras"][0]["name"] == f"match({pattern})?"
 
 
+# Its archive
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """The archive that `make addon` makes of a wheel, out of a folder in which an older wheel was left."""
+    place = tmp_path_factory.mktemp("addon")
+    shutil.copytree(ADDON.parents[1], place / "deploy", ignore=shutil.ignore_patterns("__pycache__"))
+    (place / "deploy" / "homeassistant" / "edgecl" / "edgecl-0.0.1-py3-none-any.whl").write_bytes(b"older")
+    (wheel := place / "dist" / f"edgecl-{edgecl.__version__}-py3-none-any.whl").parent.mkdir()
+    wheel.write_bytes(b"the wheel")
+    subprocess.run([sys.executable, place / "deploy" / "addon.py", wheel], check=True, stdout=subprocess.DEVNULL)
+    return wheel.with_name(f"edgecl-homeassistant-{edgecl.__version__}.tar")
+
+
+def test_the_archive_is_the_folder_of_the_app_with_all_that_home_assistant_wants_of_it(archive):
+    with tarfile.open(archive) as file:
+        assert {entry.name for entry in file if entry.isfile()} == {
+            "edgecl/CHANGELOG.md",
+            "edgecl/DOCS.md",
+            "edgecl/Dockerfile",
+            "edgecl/README.md",
+            "edgecl/begin.py",
+            "edgecl/config.yaml",
+            f"edgecl/edgecl-{edgecl.__version__}-py3-none-any.whl",
+            "edgecl/icon.png",
+            "edgecl/logo.png",
+            "edgecl/translations/en.yaml",
+        }
+
+
+def test_all_that_its_dockerfile_copies_is_in_the_archive_and_the_wheel_but_once(archive, tmp_path):
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter="data")
+    app = tmp_path / "edgecl"
+    steps = DockerfileParser(fileobj=io.BytesIO((app / "Dockerfile").read_bytes())).structure
+    copied = [step["value"] for step in steps if step["instruction"] == "COPY"]
+    found = [list(app.glob(name)) for value in copied if "--from" not in value for name in value.split()[:-1]]
+    assert [len(files) for files in found] == [1, 1]
+    assert next(app.glob("*.whl")).read_bytes() == b"the wheel"
+
+
 # What it begins with
 
 
@@ -207,7 +255,7 @@ def test_ingress_alone_is_trusted_and_all_others_have_to_show_the_token(begin, t
 
 
 def test_the_password_of_the_broker_is_in_a_file_of_its_own(begin, tmp_path):
-    from edgecl.mqtt.client import read_password
+    from edgecl.mqtt.account import read_password
 
     begin.write(tmp_path, OPTIONS, BROKER)
     assert "password =" not in (tmp_path / "edgecl.toml").read_text("utf-8")

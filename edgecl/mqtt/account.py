@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgecl.config import MqttSettings
 from edgecl.errors import ConfigRefused
 
 PASSWORD_BYTES_MAX = 65_535
@@ -29,6 +30,19 @@ class Account:
     client_id: str
     username: str | None
     password: str | None = field(repr=False)
+
+    @classmethod
+    def of(cls, settings: MqttSettings, client_id: str) -> Account:
+        """What the settings say, under the name `client_id` where they give none.
+
+        Raises:
+            ConfigRefused: they name no host, or the password cannot be read, or others can read it.
+        """
+        if settings.host is None:
+            raise ConfigRefused("found no mqtt.host, expected the broker's name or address; set it in edgecl.toml")
+        password = None if settings.password_file is None else read_password(settings.password_file)
+        client_id = settings.client_id or client_id
+        return cls(settings.host, settings.port, settings.tls, client_id, settings.username, password)
 
     @property
     def place(self) -> str:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from edgecl.config import MqttSettings
 from edgecl.daemon.daemon import Daemon
 from edgecl.daemon.snapshots import Live, State
-from edgecl.errors import ConfigRefused, EdgeclError, ExtraMissing
+from edgecl.errors import EdgeclError, ExtraMissing
 from edgecl.mqtt import discovery
-from edgecl.mqtt.account import Account, Hearing, Message, read_password
+from edgecl.mqtt.account import Account, Hearing, Message
 from edgecl.mqtt.events import LOOK_BACK, Events
 from edgecl.mqtt.messages import Wanted, messages, said
 from edgecl.mqtt.requests import Asked, Requests
@@ -74,6 +74,11 @@ class Mqtt:
         self._thread = threading.Thread(target=self._run, name="edgecl-mqtt", daemon=True)
         self._thread.start()
 
+    @property
+    def up(self) -> bool:
+        """Whether the broker lets us in."""
+        return self._connection.up is not None
+
     def close(self) -> None:
         """Say that we are gone, and hang up; before the daemon is closed."""
         self._requests.close(CLOSE_S)
@@ -89,12 +94,7 @@ class Mqtt:
                 raise
             raise ExtraMissing("MQTT", "mqtt") from error
 
-        if settings.host is None:
-            raise ConfigRefused("found no mqtt.host, expected the broker's name or address; set it in edgecl.toml")
-        password = None if settings.password_file is None else read_password(settings.password_file)
-        client_id = settings.client_id or f"edgecl-{node}"
-        account = Account(settings.host, settings.port, settings.tls, client_id, settings.username, password)
-        topics = self._topics
+        account, topics = Account.of(settings, f"edgecl-{node}"), self._topics
         hearing = {topics.requests: Hearing(kept=True, as_published=True)}
         if settings.discovery:
             hearing |= {topics.config: Hearing(kept=True), topics.birth: Hearing(kept=False)}

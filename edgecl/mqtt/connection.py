@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import queue
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -120,13 +122,9 @@ class Connection:
     # Inside
 
     def _open(self, now: float) -> None:
-        account, client = self._account, _Client(self._account.client_id, self._wake)
-        client.connect_timeout = CONNECT_S
+        account, client = self._account, _client(self._account, self._wake)
         client.max_queued_messages = UNSENT_MAX
-        client.username, client.password = account.username, account.password
         client.will_set(*self._will, QOS, retain=True)
-        if account.tls:
-            client.tls_set_context(ssl.create_default_context())
         client.on_connect, client.on_disconnect = self._on_connect, self._on_disconnect
         client.on_subscribe, client.on_message = self._on_subscribe, self._on_message
         limits = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's own omission
@@ -174,7 +172,7 @@ class Connection:
         if client is not self._client or not isinstance(client, _Client):
             return
         if code.is_failure:
-            client.reason = f"it lets nobody in: {code}"
+            client.reason = _refusal(code)
             return
         client.subscribe([(topic, _options(how)) for topic, how in self._hearing.items()])
         log.info("found the MQTT broker at %s", self._account.place)
@@ -212,6 +210,38 @@ class Connection:
         except UnicodeDecodeError:  # it is none of ours
             return
         self._hear(Message(topic, bytes(message.payload), bool(message.retain)))
+
+
+def refusal(account: Account) -> str | None:
+    """Why the broker does not let us in, None where it does; tried once, beside a line that may be open."""
+    said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    client = _client(replace(account, client_id=f"{account.client_id}-try"), lambda: None)
+    client.on_connect = lambda *come: said.put(_refusal(come[3]) if come[3].is_failure else None)
+    client.on_disconnect = lambda *gone: said.put("the line was cut")
+    try:
+        client.connect(account.host, account.port, KEEPALIVE_S)
+        client.loop_start()
+        return said.get(timeout=GREETING_S)
+    except (OSError, ValueError) as error:  # ValueError: a host's name that is none
+        return str(error)
+    except queue.Empty:
+        return "it does not answer"
+    finally:
+        client.on_disconnect = None
+        client.disconnect()
+
+
+def _client(account: Account, wake: Callable[[], None]) -> _Client:
+    client = _Client(account.client_id, wake)
+    client.connect_timeout = CONNECT_S
+    client.username, client.password = account.username, account.password
+    if account.tls:
+        client.tls_set_context(ssl.create_default_context())
+    return client
+
+
+def _refusal(code: ReasonCode) -> str:
+    return f"it lets nobody in: {code}"
 
 
 def _options(how: Hearing) -> SubscribeOptions:

@@ -139,6 +139,22 @@ def test_with_a_wrong_password_it_says_so_once_and_not_the_password(home, guarde
         daemon.close()
 
 
+@pytest.mark.parametrize(("password", "says"), [("right one", None), ("wrong one", "Not authorized")])
+def test_whether_it_is_let_in_can_be_asked_beside_an_open_line(guarded, password, says):
+    account = Account("127.0.0.1", guarded.port, False, "me", "me", "right one")
+    open_line = line(guarded.port, username="me", password="right one")
+    open_line.tend(time.monotonic())
+    eventually(lambda: open_line.up)
+    found = connection.refusal(dataclasses.replace(account, password=password))
+    assert found is None if says is None else says in found
+    assert open_line.up == 1
+    open_line.close(1.0)
+
+
+def test_a_broker_that_is_away_lets_nobody_in():
+    assert "refused" in connection.refusal(Account("127.0.0.1", free_port(), False, "me", None, None))
+
+
 def test_a_second_client_of_the_same_name_is_told_of(world, caplog):
     world.begin(shows=None, client_id="twin")
     other = line(world.near.port, client_id="twin")
