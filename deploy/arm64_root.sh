@@ -22,7 +22,7 @@ if ! [ -e /proc/sys/fs/binfmt_misc/qemu-aarch64 ]; then # where no systemd has t
     mountpoint -q /proc/sys/fs/binfmt_misc || mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
     cat /usr/lib/binfmt.d/qemu-aarch64.conf > /proc/sys/fs/binfmt_misc/register
 fi
-if ! [ -e "$root" ]; then
+if ! [ -x "$root/usr/bin/python3" ] || [ -e "$root/debootstrap" ]; then # not there, or debootstrap broke off
     debootstrap --arch=arm64 --variant=minbase --include=python3 bookworm "$root"
 fi
 cp "$bundle" "$root/root/bundle.tar"

@@ -84,12 +84,14 @@ def install(bundle: Path, prefix: Path, key: "str | None", link: bool, service: 
 
 @contextmanager
 def alone(folder: Path) -> "Iterator[None]":
-    """Keep other installers out of `folder`; the lock is on the folder itself and ends with this process at the latest.
+    """Keep other installers out of `folder`; the lock ends with this process at the latest, the file of it stays.
 
     Raises:
         Refused: another one is at work there.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    # A file of our own: the folder itself can be locked by whoever may look into it.
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(folder / "edgecl.lock", flags, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,8 +24,8 @@ from edgecl.errors import (
     FrameUnusable,
     NotFinite,
 )
-from edgecl.manifest import BackboneManifest, Files, Graphs, InputSpec, read_manifest, read_verified
-from edgecl.runtime import Execution, open_session
+from edgecl.manifest import BackboneManifest, Files, InputSpec, read_manifest, read_verified
+from edgecl.runtime import RUNTIME_ERRORS, Execution, failed_run, open_session
 from edgecl.types import Embedding, Latent, Sight
 
 log = logging.getLogger(__name__)
@@ -48,13 +51,26 @@ def preprocess(image: NDArray[np.uint8], spec: InputSpec) -> NDArray[np.uint8]:
     return cv2.cvtColor(small, cv2.COLOR_BGR2RGB)  # type: ignore[return-value]  # OpenCV's stubs say any number
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """Sessions of both graphs, on the same provider; `stand_in` loads what takes their place where they fail."""
+
+    trunk: ort.InferenceSession
+    tail: ort.InferenceSession
+    execution: Execution
+    stand_in: Callable[[], _Loaded] | None
+
+
 class Backbone:
     """Tail ∘ trunk, in one precision, verified against the digests of its manifest when loaded.
+
+    Where the runtime fails in a run on an accelerator that was chosen by measurement, the CPU goes on from there. All
+    that runs the graphs raises `AcceleratorUnusable` where another provider fails, and `BackboneDamaged` where it is
+    the CPU.
 
     Attributes:
         manifest: what it is.
         precision: 'int8' or 'fp32'.
-        provider: of ONNX Runtime, that computes it.
         trunk_digest: sha256 of the trunk; latents of other trunks must not be mixed in.
         tail_digest: sha256 of the tail; embeddings of other tails must not be mixed in.
     """
@@ -67,9 +83,9 @@ class Backbone:
             BackboneDamaged: a file differs from its digest, or is no graph of the declared shape.
             AcceleratorUnusable: the provider that the settings name is not there, or cannot run it.
         """
-        settings = settings or BackboneSettings()
+        execution = Execution.of(settings or BackboneSettings())
         self.manifest: BackboneManifest = read_manifest(folder)
-        self.precision = settings.settled_precision
+        self.precision = execution.precision
         graphs = self.manifest.graphs.get(self.precision)
         if graphs is None:
             raise BackboneMissing(
@@ -77,16 +93,26 @@ class Backbone:
                 "choose another precision or export the backbone again"
             )
         self._code = graphs.latent
-        self._trunk, self._tail = _sessions(folder, graphs, settings)
-        self._trunk_input, self._tail_input = (part.get_inputs()[0].name for part in (self._trunk, self._tail))
-        self.provider: str = self._trunk.get_providers()[0]
+        self._loaded = _load(read_verified(folder, graphs.trunk), read_verified(folder, graphs.tail), execution)
+        self._falling_back = threading.Lock()
         self.trunk_digest = graphs.trunk.sha256
         self.tail_digest = graphs.tail.sha256
         size, latent = self.manifest.input.size, (self.manifest.latent_shape, "float" if self._code is None else "int8")
-        _check(self._trunk.get_inputs()[0], (size, size, 3), "uint8", folder)
-        _check(self._trunk.get_outputs()[0], *latent, folder)
-        _check(self._tail.get_inputs()[0], *latent, folder)
-        _check(self._tail.get_outputs()[0], (self.manifest.dimension,), "float", folder)
+        trunk, tail = self._loaded.trunk, self._loaded.tail
+        _check(trunk.get_inputs()[0], (size, size, 3), "uint8", folder)
+        _check(trunk.get_outputs()[0], *latent, folder)
+        _check(tail.get_inputs()[0], *latent, folder)
+        _check(tail.get_outputs()[0], (self.manifest.dimension,), "float", folder)
+
+    @property
+    def execution(self) -> Execution:
+        """How it runs now, which is on the CPU where that had to stand in."""
+        return self._loaded.execution
+
+    @property
+    def provider(self) -> str:
+        """Of ONNX Runtime, that computes it now."""
+        return str(self._loaded.trunk.get_providers()[0])
 
     @property
     def dimension(self) -> int:
@@ -104,8 +130,7 @@ class Backbone:
 
     def activations(self, prepared: NDArray[np.uint8]) -> NDArray[Any]:
         """Prepared pictures (N, S, S, 3) → the trunk's output (N, C, h, w), int8 or float32 as the precision says."""
-        result: NDArray[Any] = self._trunk.run(None, {self._trunk_input: prepared})[0]
-        return result
+        return self._run("trunk", prepared)
 
     def embed_activations(self, activations: NDArray[Any]) -> NDArray[np.float32]:
         """The trunk's output (N, C, h, w) → embeddings float32 (N, D).
@@ -113,7 +138,7 @@ class Backbone:
         Raises:
             NotFinite: the network's numbers are not finite.
         """
-        vectors: NDArray[np.float32] = self._tail.run(None, {self._tail_input: activations})[0]
+        vectors: NDArray[np.float32] = self._run("tail", activations)
         if not np.isfinite(vectors).all():
             raise NotFinite("found numbers that are not finite in the network's output; the frame was not used")
         return vectors
@@ -156,6 +181,23 @@ class Backbone:
             parts.append(self.embed_activations(stacked))
         return np.concatenate(parts)
 
+    def _run(self, part: Literal["trunk", "tail"], batch: NDArray[Any]) -> NDArray[Any]:
+        """The output of a graph, (N, …) → (N, …)."""
+        loaded = self._loaded
+        session: ort.InferenceSession = getattr(loaded, part)
+        try:
+            result: NDArray[Any] = session.run(None, {session.get_inputs()[0].name: batch})[0]
+            return result
+        except RUNTIME_ERRORS as error:
+            failure = failed_run(loaded.execution.provider, error)
+            if loaded.stand_in is None:
+                raise failure from error
+        with self._falling_back:
+            if self._loaded is loaded:  # no other thread was here before
+                log.warning("the CPU stands in from now on: %s", failure)
+                self._loaded = loaded.stand_in()
+        return self._run(part, batch)
+
     def _check_latent(self, latent: Latent) -> None:
         code = self._code
         if latent.codes.shape != self.manifest.latent_shape or (
@@ -172,17 +214,16 @@ def name_of(folder: Files) -> str:
     return str(folder) if isinstance(folder, Path) else "the files"
 
 
-def _sessions(folder: Files, graphs: Graphs, settings: BackboneSettings) -> list[ort.InferenceSession]:
-    """Of trunk and tail, both on the same provider: the CPU, where an accelerator that was measured is gone."""
-    files = [read_verified(folder, graphs.trunk), read_verified(folder, graphs.tail)]
+def _load(trunk: bytes, tail: bytes, execution: Execution) -> _Loaded:
+    """Both graphs; on the CPU, where an accelerator that was measured is gone."""
+    stand_in = partial(_load, trunk, tail, execution.on_cpu) if execution.has_stand_in else None
     try:
-        return [open_session(data, settings) for data in files]
+        return _Loaded(open_session(trunk, execution), open_session(tail, execution), execution, stand_in)
     except AcceleratorUnusable as error:
-        if not (isinstance(settings, Execution) and settings.may_fall_back):
+        if stand_in is None:
             raise
         log.warning("the CPU stands in: %s", error)
-        on_cpu = settings.model_copy(update={"provider": "cpu", "threads": 0})
-        return [open_session(data, on_cpu) for data in files]
+        return stand_in()
 
 
 def _check(port: Any, shape: tuple[int, ...], kind: str, folder: Files) -> None:

@@ -272,7 +272,7 @@ def parse_settings(text: str, path: Path) -> Settings:
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(path, error) from error
     except ValidationError as error:
-        faults = [f"{'.'.join(map(str, fault['loc']))}: {complaint(fault)}" for fault in error.errors()]
+        faults = [_fault(fault) for fault in error.errors()]
         raise ConfigRefused(
             f"{path} cannot be used: {'; '.join(faults)}; mend these lines or remove the file"
         ) from error
@@ -280,6 +280,14 @@ def parse_settings(text: str, path: Path) -> Settings:
 
 def _unreadable(path: Path, error: Exception) -> ConfigRefused:
     return ConfigRefused(f"could not read {path}: {error}; expected TOML; mend or remove the file")
+
+
+def _fault(fault: Mapping[str, Any]) -> str:
+    *within, name = map(str, fault["loc"])
+    if within and fault["type"] == "extra_forbidden" and name in Settings.model_fields:
+        header = "[[cameras]]" if name == "cameras" else f"[{name}]"
+        return f"found {name} as a part of {'.'.join(within)}, expected it below a header of its own: {header}"
+    return f"{'.'.join((*within, name))}: {complaint(fault)}"
 
 
 def complaint(fault: Mapping[str, Any]) -> str:

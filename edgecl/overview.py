@@ -6,6 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecl.accelerator.running import running_on
 from edgecl.daemon import note
 from edgecl.daemon.note import Note
 from edgecl.errors import ReleaseError
@@ -15,6 +16,7 @@ from edgecl.manifest import read_manifest
 from edgecl.releases import CURRENT
 from edgecl.releases.journal import Trial
 from edgecl.releases.slots import read_journal, unsettled
+from edgecl.runtime import Execution
 from edgecl.types import Lesson
 
 
@@ -56,15 +58,13 @@ def class_summaries(learner: Learner) -> list[ClassSummary]:
 
 @dataclass(frozen=True)
 class Status:
-    """A home as it is now. Without a backbone its six fields are None.
+    """A home as it is now. Without a backbone its four fields are None.
 
     Attributes:
         home: the folder.
         release: number of the active release.
         backbone: its name.
-        precision: in which it runs.
-        provider: that computes it.
-        threads: it has; 0 for as many as there are cores.
+        execution: how what starts now runs it.
         tail: sha256 of the tail that runs.
         classes: taught.
         examples: kept.
@@ -77,15 +77,14 @@ class Status:
         release_state: of the active release: good or trial; None where its journal is damaged, or nothing runs.
         trial: how far its trial is, None where it is in none.
         daemon: that holds the home, None where none does.
+        running: how the daemon runs the backbone, None where there is none that says so.
         unsettled: what `current` says other than the journal, None where they agree.
     """
 
     home: Path
     release: int | None
     backbone: str | None
-    precision: str | None
-    provider: str | None
-    threads: int | None
+    execution: Execution | None
     tail: str | None
     classes: int
     examples: int
@@ -99,6 +98,7 @@ class Status:
     trial: Trial | None = None
     unsettled: str | None = None
     daemon: Note | None = None
+    running: Execution | None = None
 
     @property
     def head_is_current(self) -> bool:
@@ -114,27 +114,25 @@ def status(home: Home) -> Status:
         BackboneDamaged: the release's manifest cannot be read.
     """
     link = home.folder / CURRENT
-    name = precision = provider = threads = tail = trunk = None
-    runs = home.settings.backbone
+    name = execution = tail = trunk = None
     number = int(link.resolve().name) if link.is_dir() and link.resolve().name.isdigit() else None
     if link.is_dir():
         manifest = read_manifest(link)
-        name, precision, provider, threads = manifest.name, runs.settled_precision, runs.provider, runs.threads
-        graphs = manifest.graphs.get(precision)
+        name, execution = manifest.name, Execution.of(home.settings.backbone)
+        graphs = manifest.graphs.get(execution.precision)
         if graphs is not None:
             tail, trunk = graphs.tail.sha256, graphs.trunk.sha256
     journal = None
     with contextlib.suppress(ReleaseError):  # which `doctor` tells of
         journal = read_journal(home.folder) if number is not None else None
+    daemon = note.running(home.folder)
     with home.store(writable=False) as store:
         head = store.heads.get(tail, home.settings.head.name) if tail is not None else None
         return Status(
             home=home.folder,
             release=number,
             backbone=name,
-            precision=precision,
-            provider=provider,
-            threads=threads,
+            execution=execution,
             tail=tail,
             classes=len(store.classes()),
             examples=sum(store.counts().values()),
@@ -147,5 +145,6 @@ def status(home: Home) -> Status:
             release_state=journal.current.state if journal is not None else None,
             trial=journal.trial if journal is not None else None,
             unsettled=unsettled(home.folder, journal) if journal is not None else None,
-            daemon=note.running(home.folder),
+            daemon=daemon,
+            running=running_on(daemon) if daemon is not None else None,
         )

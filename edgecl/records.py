@@ -18,6 +18,7 @@ from edgecl.overview import ClassSummary, Status
 from edgecl.releases.journal import State, Trial
 from edgecl.releases.listing import Listed
 from edgecl.releases.swap import Switched
+from edgecl.runtime import Execution
 from edgecl.types import Example, Frame, Lesson, Prediction
 
 Record = dict[str, Any]
@@ -368,9 +369,7 @@ def of_status(status: Status) -> Record:
         "home": str(status.home),
         "release": status.release,
         "backbone": status.backbone,
-        "precision": status.precision,
-        "provider": status.provider,
-        "threads": status.threads,
+        **_of_execution(status.execution),
         "tail": status.tail,
         "classes": status.classes,
         "examples": status.examples,
@@ -384,8 +383,14 @@ def of_status(status: Status) -> Record:
         "release_state": status.release_state,
         "trial": of_trial(status.trial) if status.trial is not None else None,
         "unsettled": status.unsettled,
-        "daemon": None if status.daemon is None else {"pid": status.daemon.pid, "address": status.daemon.address},
+        "daemon": None
+        if status.daemon is None
+        else {"pid": status.daemon.pid, "address": status.daemon.address, **_of_execution(status.running)},
     }
+
+
+def _of_execution(found: Execution | None) -> Record:
+    return {name: getattr(found, name, None) for name in ("precision", "provider", "threads")}
 
 
 def of_finding(finding: Finding) -> Record:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as _native
 
 from edgecl.config import BackboneSettings
-from edgecl.errors import AcceleratorUnusable, BackboneDamaged
+from edgecl.errors import AcceleratorUnusable, BackboneDamaged, BackboneError
 from edgecl.files import private_folder
 from edgecl.manifest import Precision
 
@@ -41,13 +41,31 @@ class Execution(BackboneSettings):
         precision: of both graphs.
         provider: that computes them.
         engines: folder for what TensorRT compiles, which takes minutes; without one it compiles at every start.
-        may_fall_back: whether the CPU stands in where the provider cannot be had.
+        may_fall_back: whether the CPU stands in where the provider cannot be had, or fails.
     """
 
     precision: Precision = "int8"
     provider: Provider = "cpu"
     engines: Path | None = None
     may_fall_back: bool = False
+
+    @classmethod
+    def of(cls, settings: BackboneSettings) -> Execution:
+        """What the settings say; what they leave open runs in int8, on the CPU."""
+        if isinstance(settings, cls):
+            return settings
+        provider: Provider = "cpu" if settings.provider == "auto" else settings.provider
+        return cls(precision=settings.settled_precision, provider=provider, threads=settings.threads)
+
+    @property
+    def has_stand_in(self) -> bool:
+        """Whether it is an accelerator that was chosen by measurement, so that the CPU may stand in for it."""
+        return self.may_fall_back and self.provider != "cpu"
+
+    @property
+    def on_cpu(self) -> Execution:
+        """What stands in."""
+        return self.model_copy(update={"provider": "cpu", "threads": 0, "may_fall_back": False})
 
 
 def available() -> list[Provider]:
@@ -68,7 +86,7 @@ def open_session(model: bytes, settings: BackboneSettings, optimised: str | None
         AcceleratorUnusable: the provider is not there, or cannot run the graph; never of the CPU.
         BackboneDamaged: the runtime cannot load the graph.
     """
-    provider: Provider = "cpu" if settings.provider == "auto" else settings.provider
+    provider = Execution.of(settings).provider
     if provider not in available():
         raise AcceleratorUnusable(
             f'found provider = "{provider}" in the settings, expected one of {", ".join(available())}, with which this '
@@ -133,6 +151,20 @@ def _remedy(provider: Provider) -> str:
     needs = {"cuda": "CUDA and cuDNN", "tensorrt": "CUDA, cuDNN and TensorRT"}.get(provider)
     install = "" if needs is None else f"install {needs} in the versions that this ONNX Runtime was built for, or "
     return f'{install}set provider = "cpu" or "auto"'
+
+
+def failed_run(provider: Provider, error: Exception) -> BackboneError:
+    """What to raise where a graph that was loaded fails amid a run with one of `RUNTIME_ERRORS`."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    if provider == "cpu":
+        return BackboneDamaged(
+            f"ONNX Runtime {ort.__version__} could not run the graph on the CPU: {reason}; "
+            "see that there is memory for it, or export the backbone again"
+        )
+    return AcceleratorUnusable(
+        f"found that {provider} failed in a run, expected numbers: {reason}; see that nothing else takes its memory, "
+        'or set provider = "cpu" or "auto"'
+    )
 
 
 def run(session: ort.InferenceSession, batch: NDArray[Any], at_a_time: int = 8) -> NDArray[Any]:

@@ -9,10 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from edgecl.releases import slots
+
 if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # so a shell starts what it puts in the background, for children too
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_bundled_backbone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """As in a fresh checkout, also where `make wheel` left one."""
+    monkeypatch.setattr(slots, "BUNDLED", tmp_path_factory.getbasetemp() / "nothing")
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,8 @@ def main(behaviour: Any, job: dict[str, Any]) -> None:
         for threads, ms in behaviour.items():
             tell(job, int(threads), median_ms=ms, quickest_ms=ms)
     elif behaviour.startswith("SIG"):
-        os.kill(os.getpid(), getattr(signal, behaviour))
+        name, _, more = behaviour.partition("+")
+        os.kill(os.getpid(), int(getattr(signal, name)) + int(more or 0))
     elif behaviour == "breaks":
         raise RuntimeError("no kernel image is available")
     elif behaviour == "dies after the first":
@@ -53,6 +54,10 @@ def main(behaviour: Any, job: dict[str, Any]) -> None:
     elif behaviour == "babbles":
         print("a native library's own words\n{}\n[1]", flush=True)
         tell(job, job["threads"][0], median_ms=5.0, quickest_ms=5.0)
+    elif behaviour == "writes without end":
+        for _ in range(100):  # for ever, as far as a disk is concerned
+            sys.stderr.write("warning\n" * 100_000)
+        time.sleep(600)
     elif behaviour == "hangs until told":
         told = Path(job["engines"])
         if told.exists() and told.read_text() == "told":

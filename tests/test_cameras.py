@@ -264,6 +264,12 @@ def test_a_folder_without_one_good_image_is_unavailable(here: Path) -> None:
         next(frames)
 
 
+def test_of_a_folder_of_folders_one_of_these_is_to_be_named(here: Path) -> None:
+    (here / "groceries/apples").mkdir(parents=True)
+    with pytest.raises(CameraUnavailable, match="name a folder in it, such as apples"):
+        next(open_camera("groceries", QUICK))
+
+
 def test_one_image_that_cannot_be_read_is_refused(here: Path) -> None:
     (here / "cup.jpg").write_bytes(jpeg(1)[:-9])
     with pytest.raises(ImageRefused, match="truncated"):

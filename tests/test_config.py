@@ -88,6 +88,11 @@ def test_an_unknown_name_is_refused(tmp_path, text, place):
     assert place in refusal_of(tmp_path, text)
 
 
+def test_a_section_that_got_into_another_is_told_where_it_belongs(tmp_path):
+    message = refusal_of(tmp_path, '[[cameras]]\nurl = "0"\nserver.names = ["cam.lan"]\n')
+    assert "found server as a part of cameras.0, expected it below a header of its own: [server]" in message
+
+
 def test_a_value_where_a_section_belongs_is_refused(tmp_path):
     assert "memory: found 3" in refusal_of(tmp_path, "memory = 3\n")
 

@@ -8,6 +8,7 @@ import boards
 import cv2
 import numpy as np
 import pytest
+from brokers import broker, free_port
 from commands import bare_home, run
 from daemons import eventually, running
 
@@ -97,11 +98,38 @@ def test_a_camera_that_a_daemon_looks_through_is_not_taken_from_it(tmp_path, bac
     assert (found.state, "camera1" in found.found) == ("warn", True)
 
 
+@pytest.mark.parametrize(
+    ("settings", "check", "said"),
+    [
+        ('[server]\nhost = "0.0.0.0"\n', "page", "without a token"),
+        ('[server]\ntoken_file = "/nowhere/token"\n', "page", "/nowhere/token"),
+        ('[mqtt]\nhost = "127.0.0.1"\nusername = "me"\npassword_file = "/nowhere/word"\n', "broker", "/nowhere/word"),
+    ],
+)
+def test_what_keeps_a_daemon_from_starting_is_found_before(home, settings, check, said):
+    (home / "edgecl.toml").write_text(settings)
+    found = findings(home)[check]
+    assert (found.state, said in found.found) == ("fail", True), found
+
+
+def test_a_broker_that_is_away_is_told_with_its_place(home):
+    port = free_port()
+    (home / "edgecl.toml").write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {port}\n')
+    found = findings(home)["broker"]
+    assert (found.state, f"127.0.0.1:{port}" in found.found) == ("warn", True), found
+
+
+def test_a_broker_that_lets_us_in_is_well(home, tmp_path):
+    with broker(tmp_path) as near:
+        (home / "edgecl.toml").write_text(f'[mqtt]\nhost = "127.0.0.1"\nport = {near.port}\n')
+        assert findings(home)["broker"].state == "ok"
+
+
 @pytest.mark.parametrize(("healthy", "state"), [(True, "ok"), (False, "warn")])
 def test_the_service_of_this_home_is_looked_at(home, tmp_path, monkeypatch, healthy, state):
     monkeypatch.setattr(hosts, "IN_CHARGE", tmp_path)
     seen = ServiceState("active (running)", True, "", 7, 0, None, "http://127.0.0.1:1", healthy, None)
-    monkeypatch.setattr("edgecl.doctor.machine.is_installed", lambda host: True)
+    monkeypatch.setattr("edgecl.doctor.machine.is_on_this_machine", lambda: True)
     monkeypatch.setattr("edgecl.doctor.machine.SERVICE_HOME", home)
     monkeypatch.setattr("edgecl.doctor.machine.look", lambda host: seen)
     assert findings(home)["service"].state == state

@@ -16,6 +16,7 @@ import pytest
 from commands import run, run_process
 from daemons import eventually, jpeg, running, served, thing, untaught
 
+from edgecl.cli.run import cameras_given
 from edgecl.config import ServerSettings
 from edgecl.daemon import note
 from edgecl.daemon.notify import notify
@@ -321,7 +322,8 @@ def test_the_status_tells_of_the_daemon(home):
     assert run("status", "--home", home, "--json").status == 1, "there is no memory yet"
     with running(home, "--camera", "browser:") as daemon:
         record = run("status", "--home", home, "--json").record
-        assert record["daemon"] == {"pid": daemon.process.pid, "address": daemon.address}
+        runs = {"precision": "int8", "provider": "cpu", "threads": record["threads"]}
+        assert record["daemon"] == {"pid": daemon.process.pid, "address": daemon.address} | runs
     assert run("status", "--home", home, "--json").record["daemon"] is None
 
 
@@ -351,3 +353,25 @@ print(resident_mb() - before)
 def test_what_a_lesson_took_goes_back_to_the_system(how, least_mb, most_mb):
     told = subprocess.run([sys.executable, "-c", FRAGMENTED, how], capture_output=True, text=True, check=True)
     assert least_mb <= float(told.stdout) <= most_mb
+
+
+def test_cameras_of_the_command_line_may_have_names():
+    given = cameras_given(["hall=csi://0", "rtsp://door.lan/live?channel=1", "pipe:show --size=2", "0"])
+    assert [(one.name, one.url) for one in given] == [
+        ("hall", "csi://0"),
+        (None, "rtsp://door.lan/live?channel=1"),
+        (None, "pipe:show --size=2"),
+        (None, "0"),
+    ]
+
+
+def test_a_file_with_an_equals_sign_is_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("2024=garden.avi").touch()
+    assert [(one.name, one.url) for one in cameras_given(["2024=garden.avi"])] == [(None, "2024=garden.avi")]
+
+
+def test_a_name_that_is_none_is_told_of_as_the_option():
+    for name in ("-hall", "front door", "küche"):
+        with pytest.raises(ConfigRefused, match=f"--camera: found '{name}'"):
+            cameras_given([f"{name}=rtsp://door.lan/live"])

@@ -15,13 +15,15 @@ from pathlib import Path
 import boards
 import pytest
 from commands import run
+from daemons import untaught
 
-from edgecl import board
+from edgecl import board, config
 from edgecl.config import CameraEntry, default_home, load_settings
 from edgecl.errors import ConfigRefused, ServiceRefused, StoreUnwritable
 from edgecl.files import exclusive, private_folder
+from edgecl.memory.store import Store
 from edgecl.systemd import host as hosts
-from edgecl.systemd import installing
+from edgecl.systemd import installing, state
 from edgecl.systemd.host import Host
 from edgecl.systemd.installing import install, program_of_this, uninstall
 from edgecl.systemd.state import look
@@ -264,6 +266,13 @@ def test_cameras_are_added_to_settings_that_name_none(image):
     assert (home / "edgecl.toml").read_text().startswith("# mine\n")
 
 
+def test_a_camera_may_be_given_a_name(image):
+    hall = CameraEntry(url="csi://0", name="hall")
+    for _ in range(2):  # the second time it is there
+        install(Host(image, False), PROGRAM, [hall])
+    assert load_settings(image / "var/lib/edgecl").cameras == (hall,)
+
+
 def test_cameras_that_someone_named_are_not_replaced(image):
     install(Host(image, False), PROGRAM, [CameraEntry(url="0")])
     with pytest.raises(ConfigRefused, match="name cameras already"):
@@ -499,3 +508,13 @@ def test_a_timer_waits_for_a_board_to_be_cool(tmp_path, monkeypatch):
     monkeypatch.setattr(board, "SYS", tmp_path)
     found = run("consolidate", "--if-due", "--home", tmp_path / "home", "--json").record
     assert (found["due"], found["reason"]) == (False, "not now: it is 105 °C hot; nothing was done")
+
+
+def test_whoever_looks_at_another_home_is_told_of_the_services(tmp_path, monkeypatch):
+    monkeypatch.setattr(hosts, "IN_CHARGE", tmp_path)
+    monkeypatch.setattr(state, "is_installed", lambda host: True)
+    home = untaught(tmp_path)
+    Store(home).close()
+    assert "the service's has its own" in run("status", "--home", home).out
+    monkeypatch.setattr(config, "SERVICE_HOME", home)
+    assert "the service's has its own" not in run("status", "--home", home).out

@@ -28,6 +28,7 @@ class Outcome(BaseModel):
         median_ms: from a picture of a camera to its embedding.
         quickest_ms: of all times, which a busy machine leaves nearly as it is; it decides.
         fault: why it is of no use, in words; None where it answered as the machine that exported the backbone.
+        may_pass: whether the fault may be one of that moment alone: no memory to be had, a machine that was busy.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,6 +39,7 @@ class Outcome(BaseModel):
     median_ms: Milliseconds | None = None
     quickest_ms: Milliseconds | None = None
     fault: str | None = None
+    may_pass: bool = False
 
 
 def choose(outcomes: Sequence[Outcome]) -> Outcome | None:

@@ -13,6 +13,7 @@ from edgecl.accelerator.choice import Outcome, choose
 from edgecl.accelerator.measuring import PROBE, measured
 from edgecl.accelerator.plan import Job, jobs
 from edgecl.accelerator.remembered import Measurement, manifest_of, recall, remember, subject_of
+from edgecl.accelerator.starts import let_go_of
 from edgecl.config import BackboneSettings
 from edgecl.errors import StoreError
 from edgecl.manifest import BackboneManifest, Precision, read_manifest
@@ -36,6 +37,8 @@ def execution_of(home: Path, asked: BackboneSettings) -> Execution:
     precisions = _precisions(home, asked, manifest)
     found = recall(home, asked)
     outcomes = [] if found is None else [one for one in found.outcomes if _is_open_to(one, asked, precisions)]
+    if asked.provider == "auto" and let_go_of(home) is not None:
+        outcomes = [one for one in outcomes if one.provider == "cpu"]
     chosen = choose(outcomes)
     precision = chosen.precision if chosen is not None else precisions[0]
     if chosen is not None:
@@ -68,8 +71,11 @@ def measure(
     step: Callable[[str], None] = lambda now: None,
     stopped: Event | None = None,
     probe: Sequence[str] = PROBE,
+    attempt: int = 1,
 ) -> Measurement | None:
     """Try what can be tried on this machine and keep what came of it; None where it was left off.
+
+    A later attempt tries again what fell out for a reason that may pass; all else stays as it was found.
 
     Args:
         home: the folder.
@@ -77,6 +83,7 @@ def measure(
         step: told what is tried now.
         stopped: set from another thread to leave off.
         probe: see `measured`.
+        attempt: which one this is, see `Measurement`.
 
     Raises:
         BackboneError: there is no backbone, or it is damaged.
@@ -84,7 +91,13 @@ def measure(
     """
     begun, release = time.monotonic(), current(home).resolve()
     manifest = read_manifest(release)
-    outcomes = measured(_jobs(home, asked, manifest, release), step, stopped, probe)
+    todo = _jobs(home, asked, manifest, release)
+    before = recall(home, asked) if attempt > 1 else None
+    if before is not None:
+        todo = [job for job in todo if any(one.may_pass and _is_of(one, job) for one in before.outcomes)]
+    outcomes = measured(todo, step, stopped, probe)
+    if before is not None:
+        outcomes += [one for one in before.outcomes if not any(_is_of(one, job) for job in todo)]
     if stopped is not None and stopped.is_set():
         return None
     found = Measurement(
@@ -92,9 +105,14 @@ def measure(
         measured_at=time.time(),
         seconds=time.monotonic() - begun,
         outcomes=tuple(outcomes),
+        attempts=attempt,
     )
     remember(home, found)
     return found
+
+
+def _is_of(outcome: Outcome, job: Job) -> bool:
+    return (outcome.precision, outcome.provider) == (job.precision, job.provider)
 
 
 def is_open(home: Path, asked: BackboneSettings) -> bool:

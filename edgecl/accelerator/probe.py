@@ -6,6 +6,7 @@ Its one argument is a `Job` as JSON. It prints an `Outcome` as JSON, one a line,
 from __future__ import annotations
 
 import contextlib
+import re
 import signal
 import statistics
 import sys
@@ -26,6 +27,8 @@ from edgecl.runtime import RUNTIME_ERRORS, Execution
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 ROUNDS, ROUNDS_MIN = 25, 7
 TIMING_S = 4.0  # after which so few rounds have to do
+# As CUDA and ONNX Runtime put it; whoever else uses the accelerator may be gone another time.
+_WANT_OF_MEMORY = re.compile(r"out of memory|failed to allocate memory|CUDA(?: failure)? 2\b", re.IGNORECASE)
 _FAULTS: tuple[type[Exception], ...] = (EdgeclError, *RUNTIME_ERRORS)
 
 
@@ -39,7 +42,9 @@ def main(job: Job) -> None:
         try:
             _check(job, threads)
         except _FAULTS as error:
-            _tell(job, threads, fault=" ".join(str(error).split()) or type(error).__name__)
+            said = " ".join(str(error).split()) or type(error).__name__
+            wants = isinstance(error, MemoryError) or _WANT_OF_MEMORY.search(said) is not None
+            _tell(job, threads, fault=said, may_pass=wants)
         else:
             sound.append(threads)
     for threads, times in _timed(job, sound).items():
@@ -87,7 +92,7 @@ def _picture() -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, PICTURE).astype(np.uint8)
 
 
-def _tell(job: Job, threads: int, **found: float | str) -> None:
+def _tell(job: Job, threads: int, **found: float | str | bool) -> None:
     said = {"precision": job.precision, "provider": job.provider, "threads": threads, **found}
     print(Outcome.model_validate(said).model_dump_json(), flush=True)
 

@@ -23,6 +23,7 @@ from edgecl.runtime import Provider, available
 
 ACCELERATOR_FILE = "accelerator.json"
 BYTES_MAX = 2**16
+ATTEMPTS_MAX = 3  # after which a fault that may pass counts like any other
 
 
 class _Part(BaseModel):
@@ -54,6 +55,7 @@ class Measurement(_Part):
         measured_at: s, UTC since the epoch.
         seconds: that it took.
         outcomes: what came of each way to run the graphs.
+        attempts: of which this was the last; there were some before where faults that may pass were found.
     """
 
     format: Literal[1] = 1
@@ -61,6 +63,12 @@ class Measurement(_Part):
     measured_at: Annotated[float, Field(ge=0.0, le=1e11, allow_inf_nan=False)]
     seconds: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     outcomes: tuple[Outcome, ...]
+    attempts: Annotated[int, Field(ge=1)] = 1
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether measuring again would hardly find anything else."""
+        return self.attempts >= ATTEMPTS_MAX or not any(outcome.may_pass for outcome in self.outcomes)
 
 
 def subject_of(manifest: BackboneManifest, asked: BackboneSettings) -> Subject:
@@ -94,14 +102,18 @@ def recall(home: Path, asked: BackboneSettings) -> Measurement | None:
     if manifest is None:
         return None
     try:
-        found = Measurement.model_validate_json(_read(path))
+        found = Measurement.model_validate_json(contents(path))
     except (OSError, ValidationError):  # measured anew
         return None
     return found if found.subject == subject_of(manifest, asked) else None
 
 
-def _read(path: Path) -> bytes:
-    """What is in it, as far as that may be; nothing of what is no plain file."""
+def contents(path: Path) -> bytes:
+    """What is in it, as far as that may be; nothing of what is no plain file.
+
+    Raises:
+        OSError: there is none, or it cannot be read.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(handle, "rb") as file:
         return file.read(BYTES_MAX + 1) if stat.S_ISREG(os.fstat(handle).st_mode) else b""

@@ -17,6 +17,12 @@ def runs_text(execution: Execution) -> str:
     return f"{execution.provider} with {threads}"
 
 
+def running_text(running: Execution | None, starting: Execution) -> str:
+    """On what the graphs run: those of a running daemon, and of what starts next where that is another thing."""
+    now, then = (f"{one.precision} on {runs_text(one)}" for one in (running or starting, starting))
+    return now if now == then else f"{now} (from the next start on: {then})"
+
+
 def outcomes_text(outcomes: Sequence[Outcome]) -> str:
     """Every way to run the graphs with its time, or why it is of no use."""
     both = len({outcome.precision for outcome in outcomes}) > 1

@@ -63,7 +63,8 @@ class _Folder:
 
 def _read(path: Path, url: str) -> Generator[Frame | ImageRefused, None, None]:
     try:
-        images = sorted(filter(is_image_file, path.iterdir()))
+        inside = sorted(path.iterdir())
+        images = list(filter(is_image_file, inside))
     except OSError as error:
         raise CameraUnavailable(f"could not list {url}: {error.strerror}; check the rights of the folder") from error
     index = 0
@@ -76,9 +77,11 @@ def _read(path: Path, url: str) -> Generator[Frame | ImageRefused, None, None]:
         yield frame
         index += 1
     if index == 0:
+        folder = next((path.name for path in inside if path.is_dir()), None)
+        remedy = "check the folder" if folder is None else f"name a folder in it, such as {folder}"
         raise CameraUnavailable(
             f"found {len(images)} image files in {url} and none that can be read, expected at least one of: "
-            f"{', '.join(sorted(SUFFIXES))}; check the folder"
+            f"{', '.join(sorted(SUFFIXES))}; {remedy}"
         )
 
 

@@ -16,15 +16,19 @@ commands = typer.Typer()
 @commands.command()
 def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     """Show what the home holds."""
+    from edgecl.accelerator.report import running_text
     from edgecl.cli.teaching import change_text
+    from edgecl.config import SERVICE_HOME
     from edgecl.home import Home
     from edgecl.overview import status as look
     from edgecl.records import of_status
+    from edgecl.systemd.state import is_on_this_machine
 
     found = look(Home.at(home))
     backbone = "none; run: edgecl export"
-    if found.backbone is not None:
-        backbone = f"{found.backbone} in {found.precision} on {found.provider}, release {found.release}"
+    if found.execution is not None:
+        runs = running_text(found.running, found.execution)
+        backbone = f"{found.backbone} in {runs}, release {found.release}"
     if found.trial is not None:
         backbone += (
             f", in trial: {plural(found.trial.frames, 'frame')} in {found.trial.seconds / 60:.1f} minutes so far"
@@ -34,6 +38,11 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
     head = "up to date" if found.head_is_current else "behind the memory; the next command that writes brings it up"
     if found.foreign_trunk:
         head = "of no use: the memory was made by another trunk; see: edgecl doctor"
+    daemon = "none"
+    if found.daemon is not None:
+        daemon = f"pid {found.daemon.pid}, answers at {found.daemon.address}"
+    elif found.home != SERVICE_HOME and is_on_this_machine():
+        daemon += " in this home; the service's has its own: sudo edgecl status, edgecl service status"
     last = found.last_lesson
     lines = (
         ("home", str(found.home)),
@@ -41,7 +50,7 @@ def status(home: HomeOption = None, as_json: JsonOption = False) -> None:
         ("memory", f"{plural(found.classes, 'class')}, {plural(found.examples, 'example')}, {size(found.bytes)}"),
         ("revision", f"{found.revision}, head {head}"),
         ("for review", plural(found.reviews, "frame")),
-        ("daemon", "none" if found.daemon is None else f"pid {found.daemon.pid}, answers at {found.daemon.address}"),
+        ("daemon", daemon),
         ("last lesson", "none" if last is None else f"{moment(last.taken_at)}, {change_text(last)}"),
     )
     Terminal(as_json).answer(of_status(found), "\n".join(f"{name:<12} {what}" for name, what in lines))
@@ -87,6 +96,7 @@ def doctor(
 
 def _measure(folder: Path, terminal: Terminal) -> None:
     from edgecl.accelerator.execution import measure
+    from edgecl.accelerator.starts import forget
     from edgecl.config import load_settings
     from edgecl.errors import EdgeclError
 
@@ -94,4 +104,9 @@ def _measure(folder: Path, terminal: Terminal) -> None:
         try:
             measure(folder, load_settings(folder).backbone, lambda now: step(now=now))
         except EdgeclError as error:  # of which the findings tell more
-            terminal.note(f"edgecl: nothing could be measured: {error}")
+            terminal.note(f"edgecl: nothing was measured: {error}")
+            return
+    try:
+        forget(folder)
+    except EdgeclError as error:
+        terminal.note(f"edgecl: {error}")

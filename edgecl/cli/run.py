@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 WEB_S = 10.0  # the web server does something in between at least so often, unless it hangs
 MQTT_S = 120.0  # a name that cannot be resolved, or a broker that does not greet, is waited for
 
-_OPTIONS = {"url": "--camera"}  # that are not called as the setting is
+_NAMED = re.compile(r"([^:/=]+)=(.+)", re.DOTALL)  # before the first = of a URL is a colon or a slash
+_OPTIONS = {"url": "--camera", "name": "--camera"}  # that are not called as the setting is
 
 commands = typer.Typer()
 
@@ -33,7 +35,7 @@ commands = typer.Typer()
 def run(
     camera: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="Camera to look through; may be repeated. Else those of edgecl.toml."),
+        typer.Option(metavar="[NAME=]URL", help="Camera to look through; may be repeated. Else those of edgecl.toml."),
     ] = None,
     host: HostOption = None,
     port: PortOption = None,
@@ -50,12 +52,11 @@ def run(
     """
     from edgecl.cli.exporting import ensure_backbone
     from edgecl.cli.terminal import Terminal
-    from edgecl.config import CameraEntry
     from edgecl.home import Home
 
     place = Home.at(home)
     server = server_settings(place, host=host, port=port, token_file=token_file, log_format=log_format)
-    cameras = [settings_given(CameraEntry, {"url": url}) for url in camera or ()]
+    cameras = cameras_given(camera or ())
     terminal = Terminal(as_json)
     ensure_backbone(place, terminal)
 
@@ -121,9 +122,26 @@ def _doors(daemon: Daemon, access: Access, server: ServerSettings, place: Home) 
 
             mqtt = Mqtt(daemon, place.settings.mqtt)
             opened.callback(mqtt.close)
+            app.state.measures.broker = lambda: mqtt.up
             heartbeats.append(Heartbeat("the line to the MQTT broker", lambda: mqtt.heartbeat, MQTT_S))
         close = opened.pop_all().close
     return Door(answering.address, heartbeats, close)
+
+
+def cameras_given(texts: Sequence[str]) -> list[CameraEntry]:
+    """Cameras from the command line: a URL each, behind a name and = where it has one.
+
+    Raises:
+        ConfigRefused: one cannot be used.
+    """
+    from edgecl.config import CameraEntry
+
+    cameras = []
+    for text in texts:
+        found = None if Path(text).exists() else _NAMED.fullmatch(text)
+        name, url = (None, text) if found is None else found.groups()
+        cameras.append(settings_given(CameraEntry, {"url": url, "name": name}))
+    return cameras
 
 
 def settings_given(kind: Any, values: dict[str, Any]) -> Any:

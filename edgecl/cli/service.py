@@ -25,7 +25,7 @@ commands.add_typer(service)
 def install(
     camera: Annotated[
         list[str] | None,
-        typer.Option(metavar="URL", help="Camera to look through; may be repeated. Noted in edgecl.toml."),
+        typer.Option(metavar="[NAME=]URL", help="Camera to look through; may be repeated. Noted in edgecl.toml."),
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Start nothing: for an image of a machine, run in its chroot.")
@@ -37,14 +37,13 @@ def install(
     It gets a user of its own, limits, a watchdog, and the home /var/lib/edgecl; where PyTorch is installed, it
     consolidates at night. Again, it brings the service up to date and starts it anew. Needs root.
     """
-    from edgecl.cli.run import settings_given
-    from edgecl.config import SERVICE_HOME, CameraEntry
+    from edgecl.cli.run import cameras_given
+    from edgecl.config import SERVICE_HOME
     from edgecl.systemd.host import Host
     from edgecl.systemd.installing import install as put
     from edgecl.systemd.installing import program_of_this
 
-    cameras = [settings_given(CameraEntry, {"url": url}) for url in camera or ()]
-    done = put(Host.this(offline), program_of_this(), cameras)
+    done = put(Host.this(offline), program_of_this(), cameras_given(camera or ()))
     record = {
         "units": [str(path) for path in done.units],
         "home": str(SERVICE_HOME),
@@ -52,8 +51,11 @@ def install(
         "address": done.address,
     }
     lines = [*(f"wrote {path}" for path in done.units), f"it keeps what it is taught in {SERVICE_HOME}"]
-    if done.consolidates:
-        lines.append("it consolidates at night, where the machine is cool and not on its battery")
+    lines.append(
+        "it consolidates at night, where the machine is cool and not on its battery"
+        if done.consolidates
+        else "it does not consolidate at night, for which PyTorch would have to be installed beside it"
+    )
     lines.append(
         f"it runs, and starts with the machine; it answers at {done.address}"
         if done.address
@@ -72,7 +74,7 @@ def status(as_json: JsonOption = False) -> None:
     well = found.address is not None and found.healthy
     Terminal(as_json).answer(_record(found), _text(found))
     if not well:
-        Terminal(as_json).note("edgecl: the service is not well; what it said: edgecl service logs")
+        Terminal(as_json).note("edgecl: the service is not well; what it said: sudo edgecl service logs")
         raise typer.Exit(1)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgecl import review
+from edgecl.accelerator.report import runs_text
 from edgecl.board import Readings
 from edgecl.daemon.changeover import Changeover
 from edgecl.daemon.moments import Moments
@@ -104,6 +105,7 @@ class Desk:
         self._eyes: dict[str, Eye] = {}
         self._news: deque[tuple[float, str]] = deque(maxlen=NEWS)
         self._tail, self._recogniser = self.learner.backbone.tail_digest, self.learner.recogniser
+        self._execution = self.learner.backbone.execution
         self._classes: tuple[ClassSummary, ...] = ()
         self._covers: Mapping[int, int] = {}
         self._classes_of: tuple[int, Recogniser | None] | None = None
@@ -286,6 +288,10 @@ class Desk:
         self.releases.tick()
         for text in self._watch.news():
             self.tell(text)
+        execution = self.learner.backbone.execution
+        if execution != self._execution:
+            self._execution = execution
+            self.tell(f"the network runs on {runs_text(execution)} now")
         if self.learner.backbone.tail_digest != self._tail:  # what was seen was embedded by another
             self._tail = self.learner.backbone.tail_digest
             self._let_go()
@@ -348,7 +354,7 @@ class Desk:
             reviews=len(self.learner.store.reviews),
             newcomers=len(self.newcomers.asking()),
             release=self._watch.active,
-            precision=self.learner.backbone.precision,
+            execution=self.learner.backbone.execution,
             swap=self.releases.progress,
             answerer=Answerer(
                 self.learner.backbone, self.learner.recogniser, self.learner.names, self.learner.mismatch

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgecl.files import holder, write_durably
 from edgecl.memory.backup import LOCK
+from edgecl.remote import is_address
 
 NOTE = "daemon.json"
 
@@ -53,6 +54,7 @@ def found(home: Path) -> Note | None:
     """What the last daemon of `home` left; None where there is nothing that can be read."""
     try:
         record = json.loads((home / NOTE).read_bytes())
-        return Note(int(record["pid"]), str(record["address"]), str(record["token"]))
+        note = Note(int(record["pid"]), str(record["address"]), str(record["token"]))
+        return note if is_address(note.address) else None  # of a file, say, in a home that is another's
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from types import FrameType
 
 from edgecl.accelerator.beside import measuring
+from edgecl.accelerator.starts import counted, let_go_of
 from edgecl.config import CameraEntry, load_settings
 from edgecl.daemon import note, notify
 from edgecl.daemon.daemon import Daemon, settings_changed
 from edgecl.daemon.heartbeat import Heartbeat, silent
 from edgecl.errors import DaemonEnded, EdgeclError
 from edgecl.home import Home
+from edgecl.runtime import Execution
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +81,13 @@ class Service:
 
     def _run(self) -> None:
         self._began_with = load_settings(self._home.folder)
+        gone = let_go_of(self._home.folder) if self._began_with.backbone.provider == "auto" else None
+        if gone is not None:
+            log.warning("%s; the CPU runs in its place; to take it up again: edgecl doctor --measure", gone)
+        with counted(self._home.folder, Execution.of(self._home.settings.backbone)) as goes_well:
+            self._serve(goes_well)
+
+    def _serve(self, goes_well: Callable[[], None]) -> None:
         daemon = Daemon(self._home, self._cameras or self._home.settings.cameras)
         try:
             door = self._open_door(daemon)
@@ -87,14 +96,14 @@ class Service:
                 notify.notify("READY=1", f"STATUS=answers at {door.address}")
                 self._ready(door.address)
                 with measuring(self._home.folder, self._began_with.backbone, daemon.at_leisure):
-                    self._watch(daemon, door)
+                    self._watch(daemon, door, goes_well)
             finally:
                 note.take_back(self._home.folder)
                 door.close()
         finally:
             daemon.close()
 
-    def _watch(self, daemon: Daemon, door: Door) -> None:
+    def _watch(self, daemon: Daemon, door: Door, goes_well: Callable[[], None]) -> None:
         """Look after all that runs; who feeds the watchdog answers frames and requests, and not only the clock."""
         told = False
         while not self._ended.wait(LOOK_S):
@@ -108,6 +117,7 @@ class Service:
             trouble = daemon.trouble or silent(door.heartbeats)
             if trouble is None:
                 notify.notify("WATCHDOG=1")
+                goes_well()
             if told != (trouble is not None):
                 told = not told
                 log.log(logging.ERROR if told else logging.INFO, "%s", trouble or "all goes on again")

@@ -13,6 +13,7 @@ from edgecl.effort import Effort
 from edgecl.errors import BackboneMismatch
 from edgecl.overview import ClassSummary
 from edgecl.recognition import Recogniser
+from edgecl.runtime import Execution
 from edgecl.types import Frame, Prediction
 
 
@@ -93,7 +94,7 @@ class State:
         reviews: frames that wait for a person.
         newcomers: things that nobody taught and that keep coming back.
         release: number of the one that runs; None where its journal cannot be read.
-        precision: in which it runs.
+        execution: how it runs now.
         swap: number of the release that is being installed, how far it is, examples embedded and in all; or None.
         answerer: for pictures that no camera gave.
         news: what happened lately, (s UTC since the epoch, words), oldest first.
@@ -112,7 +113,7 @@ class State:
     reviews: int
     newcomers: int
     release: int | None
-    precision: str
+    execution: Execution
     swap: tuple[int, str, int, int] | None
     answerer: Answerer
     news: tuple[tuple[float, str], ...]

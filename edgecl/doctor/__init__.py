@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgecl.config import Settings, load_settings
-from edgecl.doctor import contents, machine
+from edgecl.doctor import contents, doors, machine
 from edgecl.doctor.cameras import camera_findings
 from edgecl.doctor.finding import Finding, failure, guarded, to_do
 from edgecl.doctor.graphs import backbone_findings
@@ -33,5 +33,7 @@ def examine(folder: Path) -> Iterator[Finding]:
     yield guarded("memory", lambda: contents.memory(folder))
     yield guarded("head", lambda: contents.head(settings))
     yield guarded("releases", lambda: contents.releases(folder, settings))
+    yield guarded("page", lambda: doors.page(settings.server))
+    yield guarded("broker", lambda: doors.broker(settings.mqtt))
     yield from backbone_findings(folder, settings)
     yield from camera_findings(folder, settings)

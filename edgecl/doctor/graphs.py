@@ -11,10 +11,13 @@ import numpy as np
 
 from edgecl import releases
 from edgecl.accelerator.execution import execution_of, is_open
-from edgecl.accelerator.remembered import recall
-from edgecl.accelerator.report import outcomes_text, runs_text
+from edgecl.accelerator.remembered import Measurement, recall
+from edgecl.accelerator.report import outcomes_text, running_text
+from edgecl.accelerator.running import running_on
+from edgecl.accelerator.starts import let_go_of
 from edgecl.backbone import Backbone
 from edgecl.config import BackboneSettings, Settings
+from edgecl.daemon import note
 from edgecl.doctor.finding import Finding, failure, guarded
 from edgecl.errors import EdgeclError
 from edgecl.golden import check_golden
@@ -78,19 +81,29 @@ def _latency(backbone: Backbone) -> Finding:
 
 
 def _accelerator(folder: Path, asked: BackboneSettings, execution: Execution, backbone: Backbone) -> Finding:
-    runs = runs_text(execution)
-    found = recall(folder, asked)
+    daemon, found = note.running(folder), recall(folder, asked)
+    runs = running_text(None if daemon is None else running_on(daemon), execution)
+    said = runs if found is None else f"{runs}; measured on {_day(found)}: {outcomes_text(found.outcomes)}"
+    gone = let_go_of(folder) if asked.provider == "auto" else None
+    if gone is not None:
+        remedy = 'to take it up again: edgecl doctor --measure; or set provider = "cpu"'
+        return Finding("accelerator", "warn", f"{gone}; {said}", remedy)
     if found is None and not is_open(folder, asked):
         return Finding("accelerator", "ok", f"{runs}: nothing else is left open")
     if found is None:
         remedy = "edgecl run measures some time after it has begun; or now: edgecl doctor --measure"
         return Finding("accelerator", "ok", f"{runs}; what is fastest was not measured yet", remedy)
-    on = time.strftime("%Y-%m-%d", time.localtime(found.measured_at))
-    said = f"{runs}; measured on {on}: {outcomes_text(found.outcomes)}"
     if backbone.provider != PROVIDERS[execution.provider]:
         said = f"the CPU stands in for {execution.provider}, which cannot be had now; {said}"
         return Finding("accelerator", "warn", said, "see whether this user may use it; then: edgecl doctor --measure")
+    if not found.is_settled:
+        remedy = "edgecl run tries again, some time after its next start; or now: edgecl doctor --measure"
+        return Finding("accelerator", "warn", said, remedy)
     if any(outcome.fault for outcome in found.outcomes):
         remedy = 'mend what is said there, then: edgecl doctor --measure; or set provider = "cpu"'
         return Finding("accelerator", "warn", said, remedy)
     return Finding("accelerator", "ok", said)
+
+
+def _day(found: Measurement) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(found.measured_at))

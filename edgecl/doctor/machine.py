@@ -16,7 +16,7 @@ from edgecl.doctor.finding import Finding
 from edgecl.effort import limits
 from edgecl.systemd import host
 from edgecl.systemd.host import Host
-from edgecl.systemd.state import is_installed, look
+from edgecl.systemd.state import is_on_this_machine, look
 
 
 def versions() -> Finding:
@@ -62,10 +62,9 @@ def service(folder: Path) -> Finding:
     """How the service is doing, where one looks after this home."""
     if not host.IN_CHARGE.is_dir():
         return Finding("service", "ok", "none: systemd is not in charge of this machine")
-    here = Host.this()
-    if folder.absolute() != SERVICE_HOME or not is_installed(here):
+    if folder.absolute() != SERVICE_HOME or not is_on_this_machine():
         return Finding("service", "ok", "none looks after this home")
-    found = look(here)
+    found = look(Host.this())
     if found.address is None or not found.healthy:
-        return Finding("service", "warn", found.state, "see what it says: edgecl service logs")
+        return Finding("service", "warn", found.state, "see what it says: sudo edgecl service logs")
     return Finding("service", "ok", f"{found.state}, answers at {found.address}")

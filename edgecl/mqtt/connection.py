@@ -215,9 +215,9 @@ class Connection:
 def refusal(account: Account) -> str | None:
     """Why the broker does not let us in, None where it does; tried once, beside a line that may be open."""
     said: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-    client = _client(replace(account, client_id=f"{account.client_id}-try"), lambda: None)
+    account = replace(account, client_id=f"{account.client_id}-try")
+    client = _client(account, lambda: said.put(client.reason or "it was no MQTT broker's answer, or the line was cut"))
     client.on_connect = lambda *come: said.put(_refusal(come[3]) if come[3].is_failure else None)
-    client.on_disconnect = lambda *gone: said.put("the line was cut")
     try:
         client.connect(account.host, account.port, KEEPALIVE_S)
         client.loop_start()
@@ -227,8 +227,8 @@ def refusal(account: Account) -> str | None:
     except queue.Empty:
         return "it does not answer"
     finally:
-        client.on_disconnect = None
         client.disconnect()
+        client.loop_stop()
 
 
 def _client(account: Account, wake: Callable[[], None]) -> _Client:

@@ -267,7 +267,7 @@ class Watch:
             return None
         self._times.clear()  # asked again only after as many frames
         try:
-            before = Backbone(slots.release_folder(self._home, previous), self.learner.settings.backbone)
+            before = Backbone(slots.release_folder(self._home, previous), self.learner.backbone.execution)
             latency = self._compare(self.learner.backbone, before)
         except BackboneError as error:  # nothing to compare with, nothing to go back to
             log.warning("release %d cannot be compared with: %s", previous, error)

@@ -78,7 +78,8 @@ class Host:
             )
         except subprocess.TimeoutExpired as error:
             raise ServiceRefused(
-                f"found {program} {' '.join(arguments)} still at it after {PATIENCE_S:g} s; see: edgecl service logs"
+                f"found {program} {' '.join(arguments)} still at it after {PATIENCE_S:g} s; "
+                "see: sudo edgecl service logs"
             ) from error
         if done.returncode:
             said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-LINES:])

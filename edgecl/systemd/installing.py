@@ -57,7 +57,7 @@ def install(host: Host, program: Path, cameras: Sequence[CameraEntry]) -> Instal
         _expect_in_reach(host, program)
         machine = Machine(program, _trains(host, program), "Jetson" in Board().model)
         found = texts.units(machine)
-        settings = _settings(host, [_in_reach(camera.url) for camera in cameras])
+        settings = _settings(host, [_in_reach(camera) for camera in cameras])
         if host.runs and is_installed(host):
             host.systemctl("stop", SERVICE)
         written = [_write(host.path(SYSUSERS), texts.source("edgecl.sysusers"))]
@@ -148,18 +148,18 @@ def _is_hidden(path: Path) -> bool:
     return any(path.is_relative_to(place) for place in HIDDEN)
 
 
-def _in_reach(url: str) -> str:
-    """The address of a camera as the service, which runs in another folder, understands it.
+def _in_reach(camera: CameraEntry) -> CameraEntry:
+    """A camera whose address the service, which runs in another folder, understands.
 
     Raises:
         ServiceRefused: a file that is hidden from the service's user.
     """
-    if url.isdigit() or not Path(url).exists():  # no file, or none yet, which the daemon waits for
-        return url
-    path = Path(url).absolute()
+    if camera.url.isdigit() or not Path(camera.url).exists():  # no file, or none yet, which the daemon waits for
+        return camera
+    path = Path(camera.url).absolute()
     if _is_hidden(path):
         raise ServiceRefused(f"found {path}, expected a place that the service sees, such as /srv; move it")
-    return str(path)
+    return camera.model_copy(update={"url": str(path)})
 
 
 def _trains(host: Host, program: Path) -> bool:
@@ -167,7 +167,7 @@ def _trains(host: Host, program: Path) -> bool:
     return any(host.path(program).parent.parent.glob("lib/python3*/site-packages/torch/__init__.py"))
 
 
-def _settings(host: Host, cameras: Sequence[str]) -> str | None:
+def _settings(host: Host, cameras: Sequence[CameraEntry]) -> str | None:
     """What edgecl.toml has to be for these cameras; None where it may stay as it is.
 
     Raises:
@@ -175,16 +175,17 @@ def _settings(host: Host, cameras: Sequence[str]) -> str | None:
     """
     path = host.path(SERVICE_HOME) / "edgecl.toml"
     text = path.read_text("utf-8") if path.exists() else FIRST_LINE
-    had = [camera.url for camera in parse_settings(text, path).cameras]
-    if not cameras or had == list(cameras):
-        return None
+    had = parse_settings(text, path).cameras
+    if not cameras or [camera.url for camera in had] == [camera.url for camera in cameras]:
+        return None  # names may have been given there since
     if had:
         raise ConfigRefused(
             f"found {path} to name cameras already, expected none where --camera is given; change them there, then: "
             "sudo systemctl reload edgecl"
         )
-    for url in cameras:
-        text += f"\n[[cameras]]\nurl = {json.dumps(url, ensure_ascii=False)}\n"
+    for camera in cameras:
+        name = f'name = "{camera.name}"\n' if camera.name else ""
+        text += f"\n[[cameras]]\n{name}url = {json.dumps(camera.url, ensure_ascii=False)}\n"
     parse_settings(text, path)
     return text
 

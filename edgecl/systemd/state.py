@@ -8,6 +8,7 @@ import urllib.request
 from dataclasses import dataclass
 
 from edgecl.errors import ServiceRefused
+from edgecl.systemd import host as hosts
 from edgecl.systemd.host import Host
 from edgecl.systemd.units import CONSOLIDATION, SERVICE, TIMER
 
@@ -41,6 +42,11 @@ class ServiceState:
     address: str | None
     healthy: bool
     consolidates: str | None
+
+
+def is_on_this_machine() -> bool:
+    """Whether systemd runs it here, or would."""
+    return hosts.IN_CHARGE.is_dir() and is_installed(Host.this())
 
 
 def is_installed(host: Host) -> bool:

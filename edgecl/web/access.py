@@ -153,7 +153,9 @@ class Access:
         trusted = self._is_trusted(question)
         if not trusted and not self._is_ours(question.host):
             return Refusal(
-                421, f"found the host {question.host[:100]!r}, expected one of this machine's names or addresses"
+                421,
+                f"found the host {question.host[:100]!r}, expected one of this machine's names or addresses; add it to "
+                "names, below [server] in edgecl.toml",
             )
         if question.changes and not (_is_let_through(question) if trusted else _is_from_us(question, question.host)):
             return Refusal(403, "found a request from a page of another site, expected one from this machine's own")

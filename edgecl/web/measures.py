@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,10 +21,12 @@ class Measures:
 
     Attributes:
         registry: to collect from.
+        broker: whether the MQTT broker lets us in; None where none is named.
     """
 
     def __init__(self, daemon: Daemon) -> None:
         self._daemon = daemon
+        self.broker: Callable[[], bool] | None = None
         self.registry = CollectorRegistry()
         camera = ["camera"]
         self._frames = Counter("edgecl_frames", "Frames that were answered.", camera, registry=self.registry)
@@ -62,8 +64,10 @@ class Measures:
         yield _gauge("edgecl_memory_bytes", "Memory that the process holds.", rss_mb() * 1e6)
         yield _gauge("edgecl_memory_peak_bytes", "The most that it held.", peak_rss_mb() * 1e6)
         info = GaugeMetricFamily("edgecl_info", "What runs.", labels=["version", "precision"])
-        info.add_metric([__version__, self._daemon.state.precision], 1)
+        info.add_metric([__version__, self._daemon.state.execution.precision], 1)
         yield info
+        if self.broker is not None:
+            yield _gauge("edgecl_broker_up", "Whether the MQTT broker lets us in.", float(self.broker()))
         yield from self._of_board()
 
     def _of_board(self) -> Iterator[Metric]:

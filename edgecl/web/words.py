@@ -86,6 +86,8 @@ class StateRecord(TypedDict):
     newcomers: int
     release: int | None
     precision: str
+    provider: str
+    threads: int
     swap: SwapRecord | None
     mismatch: str | None
     news: list[NewsRecord]
@@ -150,7 +152,9 @@ def of_state(state: State, lives: Mapping[str, Live]) -> StateRecord:
         "reviews": state.reviews,
         "newcomers": state.newcomers,
         "release": state.release,
-        "precision": state.precision,
+        "precision": state.execution.precision,
+        "provider": state.execution.provider,
+        "threads": state.execution.threads,
         "swap": None if state.swap is None else _of_swap(*state.swap),
         "mismatch": None if state.answerer.mismatch is None else str(state.answerer.mismatch),
         "news": [{"at": at, "text": text} for at, text in state.news],

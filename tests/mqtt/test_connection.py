@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +152,33 @@ def test_whether_it_is_let_in_can_be_asked_beside_an_open_line(guarded, password
     assert found is None if says is None else says in found
     assert open_line.up == 1
     open_line.close(1.0)
+
+
+@contextlib.contextmanager
+def speaking(words: bytes) -> Iterator[int]:
+    """The port of someone who says these words, and hangs up if there are any."""
+    with socket.create_server(("127.0.0.1", 0)) as server, contextlib.ExitStack() as held:
+
+        def answer() -> None:
+            peer = held.enter_context(server.accept()[0])
+            peer.recv(1000)
+            peer.sendall(words)
+            if words:
+                peer.close()
+
+        speaker = threading.Thread(target=answer)
+        speaker.start()
+        yield server.getsockname()[1]
+        speaker.join()
+
+
+@pytest.mark.parametrize(("words", "says"), [(b"", "does not answer"), (b"HTTP/1.1 400 Bad\r\n\r\n", "was cut")])
+def test_who_is_no_broker_lets_nobody_in_and_leaves_no_thread(monkeypatch, words, says):
+    monkeypatch.setattr(connection, "GREETING_S", 1.0)
+    with speaking(words) as port:
+        before = set(threading.enumerate())
+        assert says in connection.refusal(Account("127.0.0.1", port, False, "me", None, None))
+        assert set(threading.enumerate()) <= before
 
 
 def test_a_broker_that_is_away_lets_nobody_in():

@@ -15,6 +15,7 @@ def test_the_command_tells_the_broker_of_its_settings_and_says_goodbye(home, nea
         settings.write(f'[mqtt]\nhost = "127.0.0.1"\nport = {near.port}\nnode = "board"\n')
     with listening(near.port) as ear, running(home, "--camera", "browser:") as process:
         ear.wait(f"{ROOT}/availability", lambda one: one.text == "online")
+        assert "edgecl_broker_up 1.0" in process.client.get("/metrics").text
         assert process.end() == 0
         ear.wait(f"{ROOT}/availability", lambda one: one.text == "offline")
 
