@@ -15,7 +15,7 @@ from edgecl.mqtt.client import Mqtt
 
 
 def test_without_paho_it_says_what_to_install(monkeypatch):
-    monkeypatch.delitem(sys.modules, "edgecl.mqtt.connection")
+    monkeypatch.delitem(sys.modules, "edgecl.mqtt.connection", raising=False)
     monkeypatch.setitem(sys.modules, "paho", None)
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
     monkeypatch.setitem(sys.modules, "paho.mqtt.client", None)
