@@ -77,7 +77,7 @@ def main() -> None:
         print("left out: EDGECL_ARM64_ROOT is not set, expected a root made by: deploy/arm64_root.sh BUNDLE.tar ROOT")
         return
     root = Path(os.environ["EDGECL_ARM64_ROOT"])
-    slot = root / (root / "opt" / "edgecl").readlink().relative_to("/")
+    slot = root / "opt" / (root / "opt" / "edgecl").readlink()
     with tempfile.TemporaryDirectory(dir=root / "tmp") as name, tempfile.TemporaryDirectory() as here:
         there = Path(name)
         expected = np.array(draw(there))
