@@ -12,6 +12,7 @@ from support.record import RESULTS
 README = Path(__file__).parents[2] / "README.md"
 BLOCK = re.compile(r"(?<=<!-- figures -->\n).*(?=<!-- /figures -->)", re.DOTALL)
 FORGETTING = "0.01, [missed](docs/decisions/0005-two-numbers-for-forgetting.md)"
+INSTALLED = "25 MB; 450 MB, [missed with pip](docs/decisions/0021-what-a-device-installs.md)"
 GROWTH = "1 ×, [missed](docs/decisions/0006-a-lesson-costs-classes-times-examples.md)"
 
 
@@ -260,11 +261,42 @@ ROWS = (
         "1 s, 200 kB, 1 s",
     ),
     Row(
-        "Python packages of a device, installed",
+        "the daemon from its start to the first answer: read from the disk (worst of 5), in memory already (median)",
+        "start",
+        (
+            "from its start to the first answer, all read from the disk, worst, s",
+            "from its start to the first answer, median, s",
+        ),
+        "{:.1f} s, {:.1f} s",
+        "3 s",
+    ),
+    Row(
+        "the wheel with the backbone in it; Python packages of a device, installed (with pip)",
         "install_size",
-        ("installed size of the base environment, MB",),
-        "{:.0f} MB",
-        "450 MB",
+        (
+            "the wheel with the backbone in it, MB",
+            "installed size of the base environment, MB",
+            "the same with the pip that venv adds, MB",
+        ),
+        "{:.1f} MB; {:.1f} MB ({:.1f})",
+        INSTALLED,
+    ),
+    Row(
+        "100 pictures with arm64's wheels, emulated, against x86: same labels, least cosine of embeddings",
+        "arm64",
+        ("pictures of 100 with the same label as on x86", "least cosine between both embeddings of a picture"),
+        "{:.0f}, {:.6f}",
+        "100, 0.999",
+    ),
+    Row(
+        "to find out what the graphs run fastest on; what is chosen against a thread for every core",
+        "accelerator",
+        (
+            "to measure with the default settings, s",
+            "what is chosen / the CPU with a thread for every core, int8",
+        ),
+        "{:.1f} s, {:.2f} ×",
+        "15 s, 1.05 ×",
     ),
 )
 
