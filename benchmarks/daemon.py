@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from support.daemons import Running, running, taught_home, video
 from support.record import Figure, backbone_home, report
 
+from edgecl.accelerator.execution import measure
 from edgecl.backbone import Backbone
 from edgecl.cameras.sample import photograph, pose, view
 from edgecl.config import BackboneSettings
@@ -182,6 +183,7 @@ def main() -> None:
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES
     with tempfile.TemporaryDirectory() as folder:
         home = taught_home(Path(folder, "home"), backbone_home(), CLASSES, PER_CLASS)
+        measure(home, BackboneSettings())  # else the daemon does it once, amid all this
         film = str(video(Path(folder, "film.mp4")))
         bare = bare_cores(home)
         with running(home, [film]) as daemon:
