@@ -6,9 +6,9 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecl.accelerator.running import running_on
 from edgecl.daemon import note
 from edgecl.daemon.note import Note
+from edgecl.daemon.running import running_on
 from edgecl.errors import ReleaseError
 from edgecl.home import Home
 from edgecl.learner import Learner

@@ -2,5 +2,5 @@
 
 `plan` says what may be tried, `probe` is the process that tries, `measuring` starts it and survives it, `choice`
 decides, `remembered` keeps that in the home, `execution` is what follows from it, and `beside` does it all while a
-daemon runs. `starts` lets go of an accelerator that ends daemons all the same; `running` asks one what it runs on.
+daemon runs. `starts` lets go of an accelerator that ends daemons all the same.
 """

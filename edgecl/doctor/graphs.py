@@ -13,11 +13,11 @@ from edgecl import releases
 from edgecl.accelerator.execution import execution_of, is_open
 from edgecl.accelerator.remembered import Measurement, recall
 from edgecl.accelerator.report import outcomes_text, running_text
-from edgecl.accelerator.running import running_on
 from edgecl.accelerator.starts import let_go_of
 from edgecl.backbone import Backbone
 from edgecl.config import BackboneSettings, Settings
 from edgecl.daemon import note
+from edgecl.daemon.running import running_on
 from edgecl.doctor.finding import Finding, failure, guarded
 from edgecl.errors import EdgeclError
 from edgecl.golden import check_golden
